@@ -19,17 +19,16 @@ type Durability uint8
 // The durabilities.
 const (
 	Durable Durability = iota // on disk: survives a power cut
-	Written                   // in the kernel: survives the death of this process, on disk soon after
+	Written                   // in the kernel: survives the death of this process, on disk within 100 ms
 )
 
 // Intent is what somebody is about to do, or was refused.
 type Intent struct {
-	Identity   identity.Identity
-	Method     string
-	Path       string // as asked for, without the query: queries can carry secrets
-	Call       *engineapi.Call
-	Decision   policy.Decision
-	DecisionID string // set for a refusal: d-7f3a...
+	Identity identity.Identity
+	Method   string
+	Path     string          // as asked for, without the query: queries can carry secrets
+	Call     *engineapi.Call // nil when the request could not be read
+	Decision policy.Decision
 }
 
 // Result is how a call ended.
@@ -38,4 +37,10 @@ type Result struct {
 	In, Out  int64         // body bytes from and to the caller
 	Duration time.Duration // from intent to the end of the answer
 	Error    string        // why it did not end well; empty when it did
+}
+
+// Attr is one detail of a note.
+type Attr struct {
+	Key   string
+	Value string
 }

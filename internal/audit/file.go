@@ -1,0 +1,45 @@
+package audit
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+)
+
+// File is what the trail needs of an open segment.
+type File interface {
+	WriteAt(b []byte, offset int64) (int, error)
+	Truncate(size int64) error
+	Sync() error // the data, and what is needed to read it back, are on disk
+	Close() error
+}
+
+// OpenFunc opens a segment as os.OpenFile does. Tests put faults here: full disks, failing writes, failing fsync.
+type OpenFunc func(name string, flag int, perm fs.FileMode) (File, error)
+
+func openFile(name string, flag int, perm fs.FileMode) (File, error) {
+	f, err := os.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return diskFile{f}, nil
+}
+
+// diskFile is a File on disk.
+type diskFile struct{ *os.File }
+
+// Sync uses fdatasync where there is one: it leaves out the times, which nobody needs to read the trail back.
+func (f diskFile) Sync() error { return syncData(f.File) }
+
+// syncDir makes a new file's name durable.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" { // has no such call: NTFS journals names
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

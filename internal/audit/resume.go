@@ -1,0 +1,122 @@
+package audit
+
+import (
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// resume takes up the trail where it ends, whatever state a kill or a power cut left the end in.
+func (t *Trail) resume() error {
+	numbers, err := segments(t.dir)
+	if err != nil {
+		return err
+	}
+	newest, end, err := t.lastTail(numbers)
+	if err != nil {
+		return err
+	}
+	t.enc = newEncoder(end.last.seq, end.last.hash)
+	t.written, t.synced = end.last, end.last.seq
+	if newest.headed && !newest.damaged {
+		return t.reopen(numbers[len(numbers)-1], newest)
+	}
+	number := 1
+	if len(numbers) > 0 {
+		number = numbers[len(numbers)-1]
+	}
+	t.noteTorn(number, newest)
+	if newest.damaged { // left as it is: it may be evidence
+		number++
+	}
+	return t.startSegment(number)
+}
+
+// lastTail reads the newest segment's tail, and the tail that holds the chain's end: the same, unless the newest has no record and no
+// header that holds.
+func (t *Trail) lastTail(numbers []int) (newest, end tail, err error) {
+	for i := len(numbers) - 1; i >= 0; i-- {
+		read, err := readTail(t.dir, numbers[i])
+		if err != nil {
+			return tail{}, tail{}, err
+		}
+		if i == len(numbers)-1 {
+			newest = read
+		}
+		if read.headed {
+			return newest, read, nil
+		}
+	}
+	return newest, tail{}, nil
+}
+
+// reopen goes on in segment number, without what follows its last whole record.
+func (t *Trail) reopen(number int, end tail) error {
+	f, err := t.open(filepath.Join(t.dir, segmentName(number)), os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	t.file, t.segment, t.offset = f, number, end.end
+	t.noteTorn(number, end)
+	if end.after > 0 {
+		err = f.Truncate(end.end)
+	}
+	// A killed server's last records may be in memory only.
+	if err = errors.Join(err, f.Sync()); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return nil
+}
+
+// noteTorn says what was found behind the last record that holds.
+func (t *Trail) noteTorn(number int, end tail) {
+	if end.after == 0 {
+		return
+	}
+	kind := "trail.torn"
+	if end.damaged {
+		kind = "trail.damaged"
+	}
+	t.enc.note(t.now(), kind, []Attr{
+		{"segment", segmentName(number)},
+		{"offset", strconv.FormatInt(end.end, 10)},
+		{"bytes", strconv.FormatInt(end.after, 10)},
+		{"text", string(end.torn)},
+	})
+	t.wake()
+}
+
+// startSegment begins segment number behind the last written record, and turns to it. The caller holds syncing and writing.
+func (t *Trail) startSegment(number int) error {
+	at := t.written
+	h := header{Trail: format, Segment: number, First: at.seq + 1, Prev: hex.EncodeToString(at.hash[:]), Time: t.now().UTC()}
+	line, err := h.line()
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(t.dir, segmentName(number))
+	f, err := t.open(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := establish(f, line, t.dir); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(name))
+	}
+	if t.file != nil {
+		_ = t.file.Close() // it was synced, or given up
+	}
+	t.file, t.segment, t.offset = f, number, int64(len(line))
+	return nil
+}
+
+func establish(f File, line []byte, dir string) error {
+	if _, err := f.WriteAt(line, 0); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
