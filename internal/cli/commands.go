@@ -3,6 +3,11 @@ package cli
 import "github.com/spf13/cobra"
 
 // commands lists every command once, in the order of help.
-func commands(_ streams) []*cobra.Command {
-	return []*cobra.Command{}
+func commands(s streams) []*cobra.Command {
+	return []*cobra.Command{
+		newEnrol(s),
+		newInvite(s),
+		newIdentity(s),
+		newBundle(s),
+	}
 }

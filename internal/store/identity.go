@@ -96,7 +96,7 @@ func unknownIdentity(name identity.Name) error {
 // given. Doors ask for every connection and every request.
 func (s *Store) Admit(name identity.Name, cred identity.Credential) (identity.Identity, error) {
 	r, err := s.Identity(name)
-	if problem.KindOf(err) == problem.NotFound && err != nil {
+	if err != nil && problem.KindOf(err) == problem.NotFound {
 		return identity.Identity{}, problem.New(problem.Unauthenticated, "identity %q was removed", name).
 			WithHint("ask for a new invite; an owner makes it with: pierhead invite %s", name)
 	}

@@ -42,6 +42,23 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return open(dir)
+}
+
+// OpenExisting is Open for commands: NotFound where no server ever made a state directory.
+func OpenExisting(path string) (*Store, error) {
+	dir, err := statedir.Existing(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.New(problem.NotFound, "there is no state directory %q", path).
+			WithHint("start a server: pierhead serve, or name the right directory with --state")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return open(dir)
+}
+
+func open(dir statedir.Dir) (_ *Store, err error) {
 	s := &Store{dir: dir}
 	if s.invites, err = dir.Sub("invites"); err != nil {
 		return nil, err
