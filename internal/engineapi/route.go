@@ -1,13 +1,15 @@
 package engineapi
 
+import "iter"
+
 // Shape is how a route's bytes flow. The zero value is an ordinary request and answer.
 type Shape uint8
 
 // The shapes of the engine's routes.
 const (
 	Plain     Shape = iota // request body, answer body
-	Stream                 // the answer may never end: events, logs, stats, wait
-	Upload                 // the body is bulk and is never buffered: build, load, import, archive
+	Stream                 // the answer comes bit by bit, and may never end: events, logs, stats, wait, push
+	Upload                 // as Stream, and the body is bulk that is never buffered: build, load, pull and import, archive
 	Hijack                 // the connection turns raw: attach, exec start, session, grpc
 	Websocket              // attach over websocket
 )
@@ -15,9 +17,38 @@ const (
 // Route is one row of the engine's route table.
 type Route struct {
 	Method    string
-	Pattern   string // without the version prefix: /containers/{name}/json
+	Pattern   string // without the version prefix: /containers/{name}/json; {name...} may hold slashes
 	Operation Operation
 	Verb      Verb
 	Shape     Shape
 	Reads     bool // changes nothing at the engine; its intent may be grouped more loosely
+	more
+}
+
+// more is what only some routes have.
+type more struct {
+	names   []param             // query parameters that name objects
+	body    func(*reader) error // reads the facts of a JSON body
+	private []string            // members of the answer that carry environment, data, options or tokens
+}
+
+// param is a query parameter whose values name objects of a kind.
+type param struct{ name, kind string }
+
+// HasFacts reports whether the body is to be read, with ReadBody, before the call is decided.
+func (r *Route) HasFacts() bool { return r != nil && r.body != nil }
+
+// Private lists the members of the answer that carry environment, file data, driver options or tokens, as dotted paths in
+// which * is every element: Spec.Data, *.Config.Env. Roles without reveal don't see them. The list is not to be changed.
+func (r *Route) Private() []string { return r.private }
+
+// Routes yields the engine's route table.
+func Routes() iter.Seq[*Route] {
+	return func(yield func(*Route) bool) {
+		for i := range routes {
+			if !yield(&routes[i]) {
+				return
+			}
+		}
+	}
 }
