@@ -159,12 +159,14 @@ func (t *Trail) repair() error {
 	return nil
 }
 
-// mend brings the file to a state in which it can be written. The caller holds syncing and writing.
+// mend brings the file to a state in which it can be written. A half-written end that can't be cut off stops it: another segment would
+// repeat its records. The caller holds syncing and writing.
 func (t *Trail) mend() error {
-	err := t.file.Truncate(t.offset)
-	if !t.replace {
-		t.replace = err != nil
+	if err := t.file.Truncate(t.offset); err != nil {
 		return err
+	}
+	if !t.replace {
+		return nil
 	}
 	if err := t.startSegment(t.segment + 1); err != nil {
 		return err
@@ -173,7 +175,7 @@ func (t *Trail) mend() error {
 	return nil
 }
 
-// resumed notes a failure that is over.
+// resumed notes a failure that is over. The caller holds syncing.
 func (t *Trail) resumed() {
 	now := t.now()
 	t.mu.Lock()
@@ -183,6 +185,7 @@ func (t *Trail) resumed() {
 		{"cause", reason(t.failed.cause)},
 		{"calls_refused", strconv.FormatInt(t.failed.refused, 10)},
 		{"results_lost", strconv.FormatInt(t.failed.lost, 10)},
+		{"last_synced", strconv.FormatUint(t.synced, 10)},
 	})
 	t.failing, t.failed = false, failure{}
 	t.wake()

@@ -41,6 +41,6 @@ type Result struct {
 
 // Attr is one detail of a note.
 type Attr struct {
-	Key   string
-	Value string
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -105,16 +106,18 @@ func claim(line []byte) (link, bool) {
 }
 
 // next follows the chain by one line; it reports false when the line is not the next link.
-func (l link) next(line []byte) (link, bool) {
+func (l link) next(sha hash.Hash, line []byte) (link, bool) {
 	seq, ok := seqOf(line)
 	body, claimed, whole := splitHash(line)
 	if !ok || !whole || seq != l.seq+1 {
 		return link{}, false
 	}
-	sum := sha256.New()
-	_, _ = sum.Write(l.hash[:]) // a hash never fails
-	_, _ = sum.Write(body)
-	return link{seq, claimed}, digest(sum.Sum(nil)) == claimed
+	sha.Reset()
+	_, _ = sha.Write(l.hash[:]) // a hash never fails
+	_, _ = sha.Write(body)
+	var sum digest
+	sha.Sum(sum[:0])
+	return link{seq, claimed}, sum == claimed
 }
 
 // tail is how a segment ends.
@@ -126,6 +129,7 @@ type tail struct {
 	torn    []byte // the beginning of those
 	damaged bool   // whole lines follow that do not hold: more than a write that was cut short
 	claimed link   // what the line read last says of itself
+	sha     hash.Hash
 }
 
 // readTail finds the last record of a segment that holds. It reads only the end of the file if that will do: a server has to start at
@@ -153,7 +157,7 @@ func walkTail(f io.ReaderAt, start, size int64) (tail, error) {
 	if _, err := io.ReadFull(io.NewSectionReader(f, start, size-start), window); err != nil {
 		return tail{}, err
 	}
-	t := tail{end: start}
+	t := tail{end: start, sha: sha256.New()}
 	for pos := 0; ; {
 		n := bytes.IndexByte(window[pos:], '\n')
 		if n < 0 {
@@ -179,7 +183,7 @@ func (t *tail) read(line []byte, isHeader bool, end int64) {
 		next, ok = link{h.First - 1, prev}, err == nil && h.First > 0
 		t.claimed = next
 	} else {
-		next, ok = t.claimed.next(line)
+		next, ok = t.claimed.next(t.sha, line)
 		t.claimed, _ = claim(line)
 	}
 	t.damaged = !ok

@@ -119,7 +119,8 @@ func (t *Trail) Begin(_ context.Context, in *Intent, d Durability) (Handle, erro
 	seq := t.enc.intent(now, in)
 	t.mu.Unlock()
 	if err := t.settle(seq, d); err != nil {
-		return Handle{}, t.abandon(seq, err)
+		t.end(seq, &Result{Error: notDone})
+		return Handle{}, t.refuse(err)
 	}
 	return Handle{t, seq}, nil
 }
@@ -136,17 +137,15 @@ func (t *Trail) admit() error {
 		return nil
 	}
 	if err := t.repair(); err != nil {
-		t.mu.Lock()
-		t.failed.refused++
-		t.mu.Unlock()
-		return unavailable(err)
+		return t.refuse(err)
 	}
 	return nil
 }
 
-// abandon says of something whose record may still reach the trail that it was not carried out, and returns what its caller hears.
-func (t *Trail) abandon(seq uint64, err error) error {
-	t.end(seq, &Result{Error: "not carried out: the trail could not be written"})
+// notDone is said of what was refused although its record may still reach the trail, with everything else that was pending.
+const notDone = "not carried out: the trail could not be written"
+
+func (t *Trail) refuse(err error) error {
 	t.mu.Lock()
 	t.failed.refused++
 	t.mu.Unlock()
@@ -189,7 +188,10 @@ func (t *Trail) Note(_ context.Context, kind string, attrs ...Attr) error {
 	seq := t.enc.note(now, kind, attrs)
 	t.mu.Unlock()
 	if err := t.sync(seq); err != nil {
-		return t.abandon(seq, err)
+		t.mu.Lock()
+		t.enc.note(now, "trail.retracted", []Attr{{"record", strconv.FormatUint(seq, 10)}, {"because", notDone}})
+		t.mu.Unlock()
+		return t.refuse(err)
 	}
 	return nil
 }
