@@ -6,6 +6,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -44,11 +45,16 @@ func (u usageError) Error() string { return u.err.Error() }
 func (u usageError) Unwrap() error { return u.err }
 
 func render(w io.Writer, err error) int {
-	if u, ok := err.(usageError); ok {
-		fmt.Fprintf(w, "pierhead: error: %v\n", u.err)
+	var u usageError
+	if errors.As(err, &u) {
+		fmt.Fprintf(w, "pierhead: error: %v\npierhead: hint: see pierhead --help, or --help after any command\n", u.err)
 		return 2
 	}
-	p := problem.Of(err)
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		fmt.Fprintf(w, "pierhead: error: %v\n", err)
+		return 1
+	}
 	fmt.Fprintf(w, "pierhead: error: %s\n", p.Error())
 	if p.Hint != "" {
 		fmt.Fprintf(w, "pierhead: hint: %s\n", p.Hint)
@@ -56,15 +62,37 @@ func render(w io.Writer, err error) int {
 	return 1
 }
 
+// noArgs refuses arguments, in words.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	what := "argument"
+	if cmd.HasSubCommands() {
+		what = "command"
+	}
+	return usageError{fmt.Errorf("%s: unknown %s %q", cmd.CommandPath(), what, args[0])}
+}
+
+// showHelp is what a noun does without its verb.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
 func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "pierhead",
-		Short:         "the one safe way to a Docker Engine",
+		Use:   "pierhead",
+		Short: "the one safe way to a Docker Engine",
+		Long: `Pierhead is the one safe way to a Docker Engine: people, pipelines and tools come in over mutual TLS with the ordinary docker command,
+each with a name, and every call is decided and recorded.`,
+		Example: `  pierhead serve                       on the engine's host: opens the door and prints how to come in
+  pierhead enrol 'https://...'         on your machine: trades that line for a certificate and a Docker context
+  docker --context pierhead ps         from then on
+  pierhead invite ben --role viewer    lets somebody else in
+  pierhead audit --follow              who does what`,
 		Version:       Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          noArgs,
+		RunE:          showHelp,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(commands(s)...)

@@ -25,6 +25,7 @@ const (
 	TooLarge                    // over a bound
 	Unsupported                 // a protocol or version that is not spoken here
 	Unavailable                 // the engine, the trail or the disk can't serve now
+	Timeout                     // it did not come in time
 )
 
 var kinds = [...]struct {
@@ -40,6 +41,7 @@ var kinds = [...]struct {
 	TooLarge:        {"too-large", 413},
 	Unsupported:     {"unsupported", 505},
 	Unavailable:     {"unavailable", 503},
+	Timeout:         {"timeout", 408},
 }
 
 // String is the kind's name, as in logs.
