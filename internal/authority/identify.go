@@ -182,17 +182,17 @@ func (a *Authority) explain(chain []*x509.Certificate, issuing *x509.Certificate
 				WithHint("use the cert.pem that pierhead enrol wrote")
 		}
 	}
+	var unknown x509.UnknownAuthorityError
+	if !errors.As(cause, &unknown) {
+		return refuse(BadChain, "the client certificate's chain does not hold: %q", clean(cause.Error())).
+			WithHint("send your certificate and its issuer only, as in cert.pem")
+	}
 	if bytes.Equal(leaf.RawIssuer, issuing.RawSubject) || bytes.Equal(leaf.RawIssuer, a.root.RawSubject) {
 		return refuse(FalseCA, "the client certificate bears the name of authority %q, but another key signed it", a.name).
 			WithHint("the authority was made anew, or somebody imitates it; enrol again with a new invite")
 	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(cause, &unknown) {
-		return refuse(UnknownCA, "the client certificate is not of this server's authority, %q", a.name).
-			WithHint("use the certificate that this server gave you, or enrol here: pierhead enrol URL")
-	}
-	return refuse(BadChain, "the client certificate's chain does not hold: %q", clean(cause.Error())).
-		WithHint("send your certificate and its issuer only, as in cert.pem")
+	return refuse(UnknownCA, "the client certificate is not of this server's authority, %q", a.name).
+		WithHint("use the certificate that this server gave you, or enrol here: pierhead enrol URL")
 }
 
 // nameIn reads the one identity of a leaf. There is no way around the URI SAN: a CommonName names nobody.
