@@ -57,8 +57,8 @@ lint: ## vet and lint
 fmt: ## format
 	@$(LINT) fmt ./...
 
-generate: ## write what is generated: the reference of routes
-	@go generate ./...
+generate: ## write what is generated: docs/operations.md
+	@go test ./test/repo -count 1 -run TestReferenceIsFresh -update
 
 completions: build ## write shell completions into bin/completions
 	@mkdir -p bin/completions

@@ -2,15 +2,13 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"syscall"
 	"time"
 )
 
@@ -20,7 +18,7 @@ type server struct {
 	enrol   string // the line that lets the owner in, as it was printed
 	address string // host:port of the door
 	output  *os.File
-	drained chan struct{} // closed when its output ended
+	log     *os.File // what it says on stderr
 }
 
 // enrolLine is the one line to come in with.
@@ -32,59 +30,57 @@ func serve(s *stage, command string) (*server, error) {
 		return nil, s.err
 	}
 	s.print(s.bold("$ "+command+" &") + "\n")
-	output, writer, err := os.Pipe()
+	v, err := start(s, command)
 	if err != nil {
 		return nil, err
 	}
-	// Not under the context: it is told to stop, in good order, by close.
-	cmd := exec.Command("sh", "-c", "exec "+command)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.env, writer, writer
-	if err := errors.Join(cmd.Start(), writer.Close()); err != nil {
-		return nil, errors.Join(err, output.Close())
-	}
-	v := &server{cmd: cmd, output: output, drained: make(chan struct{})}
-	lines := bufio.NewScanner(output)
-	for v.enrol == "" && lines.Scan() {
+	// Three lines say what is behind the door and how to come in; after them nothing comes on stdout.
+	lines := bufio.NewScanner(v.output)
+	for range 3 {
+		if !lines.Scan() {
+			break
+		}
 		s.print(indent(lines.Text()))
 		if m := enrolLine.FindStringSubmatch(lines.Text()); m != nil {
 			v.enrol, v.address = m[0], m[1]
 		}
 	}
-	go v.drain(s.dir)
 	if v.enrol == "" {
-		return nil, errors.Join(errors.New("pierhead ended before it said how to come in"), v.close())
+		return nil, errors.Join(errors.New("pierhead did not say how to come in"), v.close())
 	}
 	s.print("\n")
 	return v, nil
 }
 
-// drain keeps what the server logs from now on in a file, so that it never waits for its reader.
-func (v *server) drain(dir string) {
-	defer close(v.drained)
-	log, err := os.Create(filepath.Join(dir, "pierhead.log"))
+func start(s *stage, command string) (*server, error) {
+	output, writer, err := os.Pipe()
 	if err != nil {
-		_, _ = io.Copy(io.Discard, v.output)
-		return
+		return nil, err
 	}
-	_, _ = io.Copy(log, v.output)
-	_ = log.Close() // nothing depends on it
+	log, err := os.Create(filepath.Join(s.dir, "pierhead.log"))
+	if err != nil {
+		return nil, err
+	}
+	// Not under the context: it is told to stop, in good order, by close.
+	cmd := exec.Command("sh", "-c", "exec "+command)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.env, writer, log
+	if err := errors.Join(cmd.Start(), writer.Close()); err != nil {
+		return nil, err
+	}
+	return &server{cmd: cmd, output: output, log: log}, nil
 }
 
 // close ends the server as systemd would, and waits for it.
 func (v *server) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = v.cmd.Process.Kill() })()
-	if err := v.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	kill := time.AfterFunc(time.Minute, func() { _ = v.cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := v.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	err := v.cmd.Wait()
-	<-v.drained
 	if err != nil {
-		return fmt.Errorf("pierhead: %w", errors.Join(err, ctx.Err()))
+		said, _ := os.ReadFile(v.log.Name()) // better than nothing
+		err = fmt.Errorf("pierhead: %w\n%s", err, said)
 	}
-	return v.output.Close()
+	return errors.Join(err, v.output.Close(), v.log.Close())
 }
-
-// port is the door's.
-func (v *server) port() string { return v.address[strings.LastIndexByte(v.address, ':')+1:] }
