@@ -165,7 +165,7 @@ func unreachable(host string, err error) error {
 			WithHint("somebody may be in between; the secret was not sent; ask whoever invited you, over another way")
 	}
 	var plain tls.RecordHeaderError
-	if errors.As(err, &plain) {
+	if errors.As(err, &plain) || errors.Is(err, http.ErrSchemeMismatch) {
 		return problem.New(problem.Unsupported, "%s does not speak TLS", host).WithHint("check the link's port")
 	}
 	return problem.Wrap(cause(err), problem.Unavailable, "%s does not answer", host).
