@@ -42,7 +42,7 @@ type encoder struct {
 }
 
 func newEncoder(seq uint64, chain digest) encoder {
-	return encoder{seq: seq, chain: chain, sha: sha256.New(), second: -1}
+	return encoder{seq: seq, chain: chain, sha: sha256.New()}
 }
 
 // intent appends an intent and returns its sequence number.
@@ -206,7 +206,7 @@ func (e *encoder) seal(start int) {
 // time appends RFC 3339 in UTC with microseconds. The part down to the second is kept: formatting it costs as much as the rest of a
 // record.
 func (e *encoder) time(now time.Time) {
-	if s := now.Unix(); s != e.second {
+	if s := now.Unix(); s != e.second || len(e.stamp) == 0 {
 		e.second = s
 		e.stamp = now.UTC().AppendFormat(e.stamp[:0], "2006-01-02T15:04:05")
 	}
