@@ -59,16 +59,18 @@ func (s *Store) RemoveIdentity(name identity.Name) error {
 	return err
 }
 
-// exclusively runs one change of the identities at a time, and forgets what was known of them.
+// exclusively runs one change of the identities at a time, and forgets what was known of them. It holds no mutex while it waits for
+// another process: a command that hangs must not keep requests from being looked up.
 func (s *Store) exclusively(change func() error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	defer s.known.Store(nil)
 	unlock, err := lockWait(filepath.Join(s.dir.String(), changeFile))
 	if err != nil {
 		return err
 	}
-	return errors.Join(change(), unlock())
+	err = errors.Join(change(), unlock())
+	s.mu.Lock() // waits for a reading that began before the change
+	defer s.mu.Unlock()
+	s.known.Store(nil)
+	return err
 }
 
 // Identity reads an identity; NotFound when there is none. It is cheap enough for every request: the directory is looked at once a
