@@ -21,7 +21,7 @@ func newBundle(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bundle",
 		Short: "take the certificate out of a Docker context, for --tlsverify",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newBundleExport(s))
@@ -40,7 +40,7 @@ The tar holds your private key: whoever has it is you until the certificate ends
   pierhead bundle export --context prod | tar -x -C ~/certs
   docker --host tcp://prod.example:2376 --tlsverify --tlscacert ca.pem --tlscert cert.pem --tlskey key.pem ps
   DOCKER_HOST=tcp://prod.example:2376 DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=~/certs docker ps`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return exportBundle(s, name, output) },
 	}
 	cmd.Flags().StringVar(&name, "context", "", "the Docker context (default: the current one, or the only one that pierhead wrote)")

@@ -18,7 +18,7 @@ func newIdentity(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "identity",
 		Short: "list and remove those who enrolled",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&state, "state", defaultStateDir(), "state directory of the server")
@@ -33,7 +33,7 @@ func newIdentityList(s streams, state *string) *cobra.Command {
 		Short: "list those who enrolled, with role and end of the certificate",
 		Example: `  pierhead identity ls
   pierhead identity ls --format json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return listIdentities(s, *state, format) },
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")

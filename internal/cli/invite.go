@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/netip"
 	"os/user"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/pierhead/pierhead/internal/authority"
 	"github.com/pierhead/pierhead/internal/enrol"
 	"github.com/pierhead/pierhead/internal/identity"
+	"github.com/pierhead/pierhead/internal/policy"
 	"github.com/pierhead/pierhead/internal/problem"
 	"github.com/pierhead/pierhead/internal/store"
 )
@@ -100,19 +99,27 @@ func wanted(st *store.Store, name identity.Name, o inviteOptions) (enrol.Invite,
 	return enrol.Invite{Name: name, Kind: o.kind, Role: role, By: operator(), Expires: time.Now().UTC().Add(o.expires).Truncate(time.Second)}, nil
 }
 
+// wantedRole is the role that was asked for, the one that the name has, or viewer.
 func wantedRole(st *store.Store, name identity.Name, role string) (string, error) {
-	roles := []string{"viewer", "admin", "owner"}
-	if role != "" && !slices.Contains(roles, role) {
-		return "", problem.New(problem.Invalid, "there is no role %q", role).WithHint("take one of: %s", strings.Join(roles, ", "))
+	if role != "" && !policy.RoleExists(role) {
+		return "", problem.New(problem.Invalid, "there is no role %q", role).WithHint("take one of: %s", strings.Join(roleNames(), ", "))
 	}
 	if role != "" {
 		return role, nil
 	}
 	known, err := st.Identity(name)
 	if err != nil && problem.KindOf(err) == problem.NotFound {
-		return roles[0], nil
+		return "viewer", nil
 	}
 	return known.Role, err
+}
+
+func roleNames() []string {
+	var names []string
+	for r := range policy.Roles() {
+		names = append(names, r.Name)
+	}
+	return names
 }
 
 // operator says who invites from the host itself.
@@ -145,22 +152,29 @@ func serverLink(st *store.Store, host string) (enrol.Link, error) {
 	return enrol.Link{Host: host, Fingerprint: fingerprint}, err
 }
 
-// reachable is the address to put into a link: the first that a door listens on, by a name of the server where it listens on all.
+// reachable is the address to put into a link: the first that a door listens on; where it listens on every address, the first name of
+// the server that others than this host can use.
 func reachable(server store.Server) (string, error) {
-	for _, address := range server.Addresses {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			continue
-		}
-		if ip, err := netip.ParseAddr(host); host != "" && (err != nil || !ip.IsUnspecified()) {
-			return address, nil
-		}
-		for _, name := range server.Names {
-			if ip, err := netip.ParseAddr(name); name != "localhost" && (err != nil || !ip.IsLoopback()) {
-				return net.JoinHostPort(name, port), nil
-			}
-		}
-		return net.JoinHostPort("localhost", port), nil
+	if len(server.Addresses) == 0 {
+		return "", problem.New(problem.Conflict, "the server left no address behind").WithHint("say it: --host docker.example:2376")
 	}
-	return "", problem.New(problem.Conflict, "the server left no address behind").WithHint("say it: --host docker.example:2376")
+	host, port, err := net.SplitHostPort(server.Addresses[0])
+	if err != nil {
+		return "", fmt.Errorf("read the server's address: %w", err)
+	}
+	if !everywhere(host) {
+		return server.Addresses[0], nil
+	}
+	for _, name := range server.Names {
+		if ip := net.ParseIP(name); name != "localhost" && !ip.IsLoopback() {
+			return net.JoinHostPort(name, port), nil
+		}
+	}
+	return net.JoinHostPort("localhost", port), nil
+}
+
+// everywhere reports whether a door that listens on host listens on every address; a server calls that localhost.
+func everywhere(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || host == "localhost" || ip.IsUnspecified()
 }
