@@ -186,3 +186,19 @@ func parseOutcome(line []byte) *Outcome {
 	o.Call = "" // the entry has it
 	return &o
 }
+
+// AppendJSON appends the entry as one line of JSON in plain ASCII, as the trail itself is: it may be printed to a terminal.
+func (e *Entry) AppendJSON(b []byte) ([]byte, error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return b, err
+	}
+	for _, r := range string(text) { // whatever is not ASCII stands inside a string
+		if r < 0x7f {
+			b = append(b, byte(r))
+		} else {
+			b = appendRune(b, r)
+		}
+	}
+	return append(b, '\n'), nil
+}

@@ -11,5 +11,6 @@ func commands(s streams) []*cobra.Command {
 		newInvite(s),
 		newIdentity(s),
 		newBundle(s),
+		newAudit(s),
 	}
 }
