@@ -82,6 +82,7 @@ type Filter struct {
 	Operation string    // an operation (ContainerCreate), a verb (container.create), or a note's kind
 	Object    string    // the name of an object, as the caller wrote it, or its beginning when it is an ID
 	Denied    bool      // refusals only
+	Decision  string    // the one refusal of that name: d-7f3a
 	Since     time.Time // from then on; zero for the beginning
 	Until     time.Time // before then; zero for the end
 	Text      string    // anywhere in the record, case ignored
@@ -104,6 +105,9 @@ func (f *Filter) mayMatch(line []byte) bool {
 	if f.Identity != "" && !bytes.Contains(line, quoted(f.Identity)) {
 		return false
 	}
+	if f.Decision != "" && !bytes.Contains(line, quoted(f.Decision)) {
+		return false
+	}
 	if f.Denied && !bytes.Contains(line, []byte(`"effect":"deny"`)) {
 		return false
 	}
@@ -115,6 +119,7 @@ func quoted(s string) []byte { return appendString(nil, s, maxText) }
 func (f *Filter) matches(e *Event) bool {
 	switch {
 	case f.Denied && e.Effect != "deny",
+		f.Decision != "" && e.Decision != f.Decision,
 		f.Identity != "" && e.Identity != f.Identity && !e.hasAttr("identity", f.Identity),
 		f.Operation != "" && !e.hasOperation(f.Operation),
 		f.Object != "" && !e.hasObject(f.Object),

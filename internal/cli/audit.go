@@ -38,6 +38,7 @@ It reads the server's files, so run it on the server's host, as the user that th
   pierhead audit --follow --denied
   pierhead audit --identity ci@shop --since 24h
   pierhead audit --object web --operation ContainerDelete
+  pierhead audit --decision d-7f3a
   pierhead audit -n 0 --format json > trail.jsonl`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,6 +53,7 @@ It reads the server's files, so run it on the server's host, as the user that th
 	f.StringVar(&o.filter.Identity, "identity", "", "only this identity")
 	f.StringVar(&o.filter.Operation, "operation", "", "only this operation (ContainerCreate), verb (container.create) or note (enrolment)")
 	f.StringVar(&o.filter.Object, "object", "", "only calls that touched this name or ID")
+	f.StringVar(&o.filter.Decision, "decision", "", "only the refusal of this name: d-7f3a")
 	f.BoolVar(&o.filter.Denied, "denied", false, "only refused calls")
 	f.StringVar(&o.since, "since", "", "from then on: 1h, 7d, 2026-03-02, 2026-03-02 14:10 or RFC 3339")
 	f.StringVar(&o.until, "until", "", "before then, written likewise")

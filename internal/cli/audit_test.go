@@ -154,6 +154,7 @@ func TestAuditFilters(t *testing.T) {
 		want int
 	}{
 		"denied":       {[]string{"--denied"}, 2},
+		"decision":     {[]string{"--decision", "d-a"}, 1},
 		"identity":     {[]string{"--identity", "ana"}, 5},
 		"operation":    {[]string{"--operation", "ContainerCreate"}, 3},
 		"object":       {[]string{"--object", "web"}, 2},
