@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -33,8 +34,8 @@ func play(ctx context.Context, s *stage, keep bool) (err error) {
 	strangers(s, v)
 	enrolled(s, v, e)
 	bundle(s, v)
-	viewer(s, e)
-	trail(s)
+	hint := viewer(s, e)
+	trail(s, hint)
 	next(s, keep)
 	if keep && s.err == nil {
 		<-ctx.Done()
@@ -141,8 +142,11 @@ func bundle(s *stage, v *server) {
 	s.works("docker context use default")
 }
 
-// viewer is somebody who may look, and tries more.
-func viewer(s *stage, e *engine) {
+// auditHint is the command that a refusal ends with.
+var auditHint = regexp.MustCompile(`pierhead audit --decision \S+`)
+
+// viewer is somebody who may look, and tries more. It returns the command that her refusal tells to type.
+func viewer(s *stage, e *engine) string {
 	s.scene("Somebody who may only look (story S2 again)")
 	s.tell("The operator invites vera, and she enrols on her own machine:")
 	line := s.works("pierhead invite vera --role viewer", "pierhead enrol ")
@@ -150,18 +154,22 @@ func viewer(s *stage, e *engine) {
 	s.works(enrolLine.FindString(line)+" --context prod", "vera")
 	s.works("docker --context prod container ls", "CONTAINER ID")
 	s.tell("And now what everybody could do before:")
-	s.refused("docker --context prod container run --rm -v /:/host-drive "+image+" ls /host-drive", "vera", "viewer", "hint:")
+	said := s.refused("docker --context prod container run --rm -v /:/host-drive "+image+" ls /host-drive", "vera", "viewer", "hint:")
 	if e.real {
 		s.refused("docker --context prod exec demo-web cat /etc/passwd", "vera", "hint:")
 	}
 	s.as("owner")
+	return auditHint.FindString(said)
 }
 
 // trail shows who tried what, when and from where.
-func trail(s *stage) {
+func trail(s *stage, hint string) {
 	s.scene("The trail: who tried what, when, from where")
-	s.works("pierhead audit", "vera", "ContainerCreate", "127.0.0.1")
-	s.works("pierhead audit verify")
+	s.tell("What vera's refusal tells to type:")
+	s.works(hint, "vera", "127.0.0.1", "ContainerCreate", "deny", "host.mount /:/host-drive")
+	s.tell("And the last that was done, by anyone:")
+	s.works("pierhead audit --limit 10", "vera", "deny")
+	s.works("pierhead audit verify", "the chain holds")
 }
 
 // next says what to type.

@@ -36,8 +36,8 @@ var table = map[string]row{
 	"console":       {6, []string{"identity", "admin"}, "the console has no power that the control API lacks"},
 	"server": {7, []string{"identity", "engineapi", "dockercontext", "policy", "authority", "engine", "audit", "door", "enrol", "gateway", "deploy",
 		"store", "admin", "console", "statedir"}, "only server constructs; nobody constructs the server but cli"},
-	"cli": {8, []string{"server", "admin", "dockercontext", "audit", "enrol", "authority", "store", "identity", "statedir"},
-		"a command parses, calls and prints; it neither judges nor carries requests (docs/decisions/0001)"},
+	"cli": {8, []string{"server", "admin", "dockercontext", "audit", "enrol", "authority", "store", "identity", "policy", "statedir"},
+		"a command parses, calls and prints; it carries no request past the gateway (docs/decisions/0001)"},
 }
 
 // testOnly are packages for tests, benchmarks and the demo. They may import anything; the product never imports them.
