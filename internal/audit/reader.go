@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -69,7 +67,7 @@ func (r *Reader) Last(n int) ([]Entry, error) {
 
 // collect reads one segment backwards. The newest one's end is where Follow goes on.
 func (r *Reader) collect(c *collector, number int, newest bool) error {
-	f, err := os.Open(filepath.Join(r.dir, segmentName(number)))
+	f, err := openSegment(r.dir, number)
 	if err != nil {
 		return err
 	}
@@ -245,7 +243,7 @@ func (r *Reader) forward(fn func(line []byte) error) error {
 
 // rest reads the cursor's segment from the cursor on.
 func (r *Reader) rest(fn func(line []byte) error) error {
-	f, err := os.Open(filepath.Join(r.dir, segmentName(r.next.segment)))
+	f, err := openSegment(r.dir, r.next.segment)
 	if err != nil {
 		return noTrail(r.dir, err)
 	}

@@ -225,3 +225,46 @@ func TestCallThatTakesLongComesTwice(t *testing.T) {
 		t.Errorf("states %v, %v; want open, then ended", states, err)
 	}
 }
+
+// bigTrail makes a trail of n calls without waiting for the disk.
+func bigTrail(b *testing.B, n int) string {
+	b.Helper()
+	dir := b.TempDir()
+	trail := openTrail(b, Config{Dir: dir, SegmentSize: 32 << 20})
+	in := testIntent("/v1.45/containers/create")
+	for range n {
+		begin(b, trail, in, Written).End(Result{Status: 201, Out: 100})
+	}
+	closeTrail(b, trail)
+	return dir
+}
+
+func BenchmarkVerify(b *testing.B) {
+	dir := bigTrail(b, 100_000)
+	for b.Loop() {
+		report, err := Verify(dir)
+		if err != nil || !report.Clean() {
+			b.Fatal(err, report.Findings)
+		}
+		b.SetBytes(report.Bytes)
+	}
+}
+
+func BenchmarkLast50(b *testing.B) {
+	dir := bigTrail(b, 100_000)
+	for b.Loop() {
+		if last, err := NewReader(dir, Filter{}).Last(50); err != nil || len(last) != 50 {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSearch reads a whole trail for somebody who is not in it.
+func BenchmarkSearch(b *testing.B) {
+	dir := bigTrail(b, 100_000)
+	for b.Loop() {
+		if last, err := NewReader(dir, Filter{Identity: "nobody"}).Last(50); err != nil || len(last) != 0 {
+			b.Fatal(err)
+		}
+	}
+}

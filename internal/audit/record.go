@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Event is an intent or a note, as read back. Its JSON is the trail's own form; fields only ever grow.
@@ -200,7 +201,7 @@ func (e *Entry) AppendJSON(b []byte) ([]byte, error) {
 	}
 	for _, r := range string(text) { // whatever is not ASCII stands inside a string
 		if r < 0x7f {
-			b = append(b, byte(r))
+			b = utf8.AppendRune(b, r)
 		} else {
 			b = appendRune(b, r)
 		}

@@ -71,6 +71,11 @@ func segments(dir string) ([]int, error) {
 	return numbers, nil
 }
 
+// openSegment opens a segment for reading.
+func openSegment(dir string, number int) (*os.File, error) {
+	return os.Open(filepath.Join(dir, segmentName(number))) //nolint:gosec // in the trail's own directory
+}
+
 // splitHash takes a line apart into what was hashed and the hash that it claims.
 func splitHash(line []byte) (body []byte, claimed digest, ok bool) {
 	at := len(line) - hashSize
@@ -135,7 +140,7 @@ type tail struct {
 // readTail finds the last record of a segment that holds. It reads only the end of the file if that will do: a server has to start at
 // once, and the whole is Verify's business.
 func readTail(dir string, number int) (tail, error) {
-	f, err := os.Open(filepath.Join(dir, segmentName(number)))
+	f, err := openSegment(dir, number)
 	if err != nil {
 		return tail{}, err
 	}

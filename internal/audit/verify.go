@@ -8,7 +8,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/pierhead/pierhead/internal/problem"
 )
@@ -96,7 +95,7 @@ func (v *verifier) find(seq uint64, format string, args ...any) {
 }
 
 func (v *verifier) segment(dir string, number int, newest bool) error {
-	f, err := os.Open(filepath.Join(dir, segmentName(number)))
+	f, err := openSegment(dir, number)
 	if err != nil {
 		return noTrail(dir, err)
 	}
