@@ -16,7 +16,7 @@ func newConfig(s streams) *cobra.Command {
 		Use:     "check FILE",
 		Short:   "say whether a configuration file is right, and where it is not",
 		Example: `  pierhead config check /etc/pierhead.yaml`,
-		Args:    exactly(1, "a file: pierhead config check /etc/pierhead.yaml"),
+		Args:    one("a file: pierhead config check /etc/pierhead.yaml"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if _, err := server.LoadConfig(args[0]); err != nil {
 				return err

@@ -35,7 +35,7 @@ With - for URL the link is read from standard input, which keeps it out of the l
   pierhead enrol 'https://prod.example:2376#k7q2mx.Zt3...' --context prod --use
   pierhead enrol - < invite.txt
   docker --context prod ps`,
-		Args: exactly(1, "the link of your invite: pierhead enrol 'https://...'"),
+		Args: one("the link of your invite: pierhead enrol 'https://...'"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runEnrol(cmd.Context(), s, args[0], name, use)
 		},
@@ -45,10 +45,10 @@ With - for URL the link is read from standard input, which keeps it out of the l
 	return cmd
 }
 
-// exactly is an argument check that says what is missing.
-func exactly(n int, what string) cobra.PositionalArgs {
+// one is the check of a command that takes one argument; it says what is missing.
+func one(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != n {
+		if len(args) != 1 {
 			return usageError{fmt.Errorf("want %s", what)}
 		}
 		return nil

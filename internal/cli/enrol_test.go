@@ -223,7 +223,7 @@ func TestInviteExplains(t *testing.T) {
 		"no state":      {[]string{"ana", "--state", filepath.Join(h.state, "none")}, 1, "there is no state directory", "start a server: pierhead serve"},
 		"never started": {[]string{"ana", "--state", emptyState(t)}, 1, "no server was ever started on state directory", "start one: pierhead serve"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(*testing.T) {
 			h.refused(row.code, row.sentence, row.hint, append(append([]string{"invite"}, state...), row.args...)...)
 		})
 	}

@@ -94,7 +94,7 @@ func newIdentityRemove(s streams, state *string) *cobra.Command {
 		Long: `Remove an identity. Every certificate that it was given is refused within a second, and stays refused when the name is invited again.
 Its unused invites stay good.`,
 		Example: `  pierhead identity rm ben`,
-		Args:    exactly(1, "a name: pierhead identity rm ben"),
+		Args:    one("a name: pierhead identity rm ben"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			name, err := identity.ParseName(args[0])
 			if err != nil {

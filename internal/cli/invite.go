@@ -40,7 +40,7 @@ the server runs as; the server need not be stopped. Somebody who is enrolled alr
   pierhead invite ben --role admin
   pierhead invite runner@shop --kind machine --role viewer --expires 1h
   pierhead invite ana --host docker.example:2376`,
-		Args: exactly(1, "a name: pierhead invite ana"),
+		Args: one("a name: pierhead invite ana"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return runInvite(s, args[0], o)
 		},
