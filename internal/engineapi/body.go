@@ -101,6 +101,8 @@ func cause(err error) error {
 		return fmt.Errorf("unknown member %s", semantic.JSONPointer)
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic):
 		return fmt.Errorf("duplicate member %s", syntactic.JSONPointer)
+	case errors.As(err, &semantic) && semantic.JSONPointer == "":
+		return errors.New("it is no object")
 	case errors.As(err, &semantic):
 		return fmt.Errorf("member %s does not fit", semantic.JSONPointer)
 	case errors.As(err, &syntactic):

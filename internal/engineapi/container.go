@@ -61,9 +61,20 @@ func (r *reader) namespaces(h *container.HostConfig) {
 	r.namespace("userns", string(h.UsernsMode))
 	r.namespace("cgroupns", string(h.CgroupnsMode))
 	r.namespace("cgroup", string(h.Cgroup))
-	if h.NetworkMode.IsUserDefined() {
-		r.add("network.use", string(h.NetworkMode))
+	r.set("network.use", userDefined(h.NetworkMode))
+}
+
+// userDefined is the network of a mode that is none of the engine's words. moby's own IsUserDefined differs by the system that it is
+// built for.
+func userDefined(mode container.NetworkMode) string {
+	switch mode {
+	case network.NetworkDefault, network.NetworkBridge, network.NetworkNone, network.NetworkHost:
+		return ""
 	}
+	if mode.IsContainer() {
+		return ""
+	}
+	return string(mode)
 }
 
 func (r *reader) namespace(name, mode string) {

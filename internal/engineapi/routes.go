@@ -4,6 +4,8 @@ package engineapi
 // The test beside compares it with testdata/moby-routes.txt, which test/moby generates from moby's source.
 //
 // Reads is said only of what changes nothing: attach takes stdin though it is a GET, and wait is a POST that only waits.
+//
+//go:generate go run -C ../../test/moby . ../../internal/engineapi/testdata/moby-routes.txt
 var routes = []Route{
 	// method, pattern, operation, verb, shape, reads
 
