@@ -21,16 +21,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: error:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves in one of the modes in which the program starts itself, or measures.
-func run(ctx context.Context, args []string) error {
+func run(args []string) error {
 	if len(args) > 0 {
 		switch mode, rest := args[0], args[1:]; {
 		case mode == "serve-canned" && len(rest) == 1:
@@ -52,6 +50,8 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	return measureAll(ctx, o)
 }
 
