@@ -3,7 +3,9 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"syscall"
@@ -238,4 +240,58 @@ func TestWrittenIsSyncedSoon(t *testing.T) {
 		}
 		closeTrail(t, trail)
 	})
+}
+
+// TestFaultsUnderLoad lets the disk fail and heal at random under 64 writers: whoever was told yes is in the trail, whoever was told no
+// is not, or is said not to have been carried out, and the chain holds.
+func TestFaultsUnderLoad(t *testing.T) {
+	dir, disk := t.TempDir(), &faultyDisk{}
+	trail := openTrail(t, Config{Dir: dir, OpenFile: disk.open, SegmentSize: 32 << 10})
+	kinds := []faults{
+		{write: syscall.ENOSPC}, {write: syscall.ENOSPC, short: 700}, {write: syscall.EIO, short: 1}, {sync: syscall.EIO},
+		{create: syscall.ENOSPC}, {sync: syscall.ENOSPC, create: syscall.EIO}, {write: syscall.EIO, truncate: syscall.EIO},
+	}
+	var mu sync.Mutex
+	told := map[string]bool{} // guarded by mu: whether Begin said yes
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			for j := range 60 {
+				switch rand.IntN(40) {
+				case 0:
+					disk.set(kinds[rand.IntN(len(kinds))])
+				case 1, 2, 3:
+					disk.set(faults{})
+				}
+				path := fmt.Sprintf("/%d/%d", i, j)
+				h, err := trail.Begin(context.Background(), testIntent(path), Durability(rand.IntN(2)))
+				mu.Lock()
+				told[path] = err == nil
+				mu.Unlock()
+				h.End(Result{Status: 200})
+			}
+		})
+	}
+	wg.Wait()
+	disk.set(faults{})
+	begin(t, trail, testIntent("/healed"), Durable).End(Result{Status: 200})
+	closeTrail(t, trail)
+	clean(t, dir)
+	yes := 0
+	for _, e := range entries(t, dir) {
+		carriedOut := e.Result != nil && e.Result.Error == ""
+		if answer, asked := told[e.Path]; asked && answer != carriedOut {
+			t.Errorf("%s: Begin said %v, and the trail says %+v", e.Path, answer, e.Result)
+		}
+		delete(told, e.Path)
+		yes++
+	}
+	for path, answer := range told {
+		if answer {
+			t.Errorf("%s: Begin said yes, and the trail knows nothing of it", path)
+		}
+	}
+	if yes < 10 || len(told) == 0 {
+		t.Errorf("%d calls recorded and %d refused: this tested little", yes, len(told))
+	}
 }

@@ -188,13 +188,13 @@ func printReport(s streams, r *audit.Report) {
 	}
 	if r.Torn > 0 {
 		fmt.Fprintf(s.err, "pierhead: note: the last %s are a record that is being written, or was when the server died; it cuts that off when it starts\n",
-			count(int(r.Torn), "byte"))
+			count(r.Torn, "byte"))
 	}
-	fmt.Fprintf(s.out, "%s in %s, number %d to %d: %s\n", count(int(r.Records), "record"), count(r.Segments, "segment"), r.First, r.Last,
+	fmt.Fprintf(s.out, "%s in %s, number %d to %d: %s\n", count(r.Records, "record"), count(r.Segments, "segment"), r.First, r.Last,
 		map[bool]string{true: "the chain holds", false: "the rest of the chain holds"}[r.Clean()])
 }
 
-func count(n int, noun string) string {
+func count[N int | int64 | uint64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
