@@ -9,12 +9,12 @@ COPY cmd cmd
 COPY internal internal
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X github.com/pierhead/pierhead/internal/cli.Version=$VERSION" -o /pierhead ./cmd/pierhead
-# A directory to copy, since there is no mkdir in the image of one file.
-RUN install -d -m 0700 /state
+# The state directory, private as the server wants it: the image of one file has no mkdir.
+RUN mkdir -p /lib/state && mkdir -m 0700 /lib/state/pierhead
 
 FROM scratch
 COPY --from=build /pierhead /usr/bin/pierhead
-COPY --from=build /state /var/lib/pierhead
+COPY --from=build /lib/state /var/lib
 ENV PIERHEAD_STATE=/var/lib/pierhead
 VOLUME /var/lib/pierhead
 EXPOSE 2376

@@ -65,7 +65,7 @@ func madeUpEngine(s *stage) (*engine, error) {
 
 // cleanUp removes from an engine that isn't ours what the demo made there.
 func cleanUp(s *stage, host string) error {
-	command := fmt.Sprintf("docker -H %s rm -f demo-web; docker -H %s image rm -f %s", host, host, image)
+	command := fmt.Sprintf("docker -H %s rm -f pierhead-demo-web; docker -H %s image rm -f %s", host, host, image)
 	out, err := s.quietly(context.Background(), command) // also when the play was interrupted
 	if err != nil {
 		return fmt.Errorf("clean up: %w: %s", err, out)

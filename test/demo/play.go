@@ -36,6 +36,9 @@ func play(ctx context.Context, s *stage, keep bool) (err error) {
 	bundle(s, v)
 	hint := viewer(s, e)
 	trail(s, hint)
+	if !e.real {
+		s.tell("!!! All of this was Pierhead in front of a MADE-UP engine.")
+	}
 	next(s, keep)
 	if keep && s.err == nil {
 		<-ctx.Done()
@@ -124,9 +127,9 @@ func enrolled(s *stage, v *server, e *engine) {
 	if !e.real {
 		return
 	}
-	s.works("docker --context prod container run -d -P --expose 8080 --name demo-web "+image+" httpd -f -p 8080", "")
-	s.works("docker --context prod container ls", "demo-web", "->8080/tcp")
-	s.works("docker --context prod exec demo-web uname -s", "Linux")
+	s.works("docker --context prod container run -d -P --expose 8080 --name pierhead-demo-web "+image+" httpd -f -p 8080", "")
+	s.works("docker --context prod container ls", "pierhead-demo-web", "->8080/tcp")
+	s.works("docker --context prod exec pierhead-demo-web uname -s", "Linux")
 }
 
 // bundle uses the certificate as files, and makes a context by hand.
@@ -156,7 +159,7 @@ func viewer(s *stage, e *engine) string {
 	s.tell("And now what everybody could do before:")
 	said := s.refused("docker --context prod container run --rm -v /:/host-drive "+image+" ls /host-drive", "vera", "viewer", "hint:")
 	if e.real {
-		s.refused("docker --context prod exec demo-web cat /etc/passwd", "vera", "hint:")
+		s.refused("docker --context prod exec pierhead-demo-web cat /etc/passwd", "vera", "hint:")
 	}
 	s.as("owner")
 	return auditHint.FindString(said)
