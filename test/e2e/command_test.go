@@ -400,9 +400,9 @@ volumes:
 	follow := s.open("compose", "--project-directory", s.dir, "logs", "-f", "--no-color", "client")
 	follow.await("client is done")
 	follow.hangUp() // it waits for the service's next container
+	s.wants(s.docker("compose", "run", "--rm", "-T", "--no-deps", "web", "cat", "/page"), "hello")
 	s.docker("compose", "down", "-v", "-t", "0")
 	s.docker("ps", "-a", "--filter", "label=com.docker.compose.project=e2e", "-q")
-	s.docker("compose", "up", "--abort-on-container-exit", "--no-log-prefix", "--no-color", "--scale", "client=0", "--dry-run")
 }
 
 func network(s *session) {
