@@ -73,7 +73,7 @@ func (c *conn) serve() error {
 
 // await waits for the first byte of a request, with nothing but that byte as a buffer.
 func (c *conn) await() error {
-	if c.held || c.br != nil && c.br.Buffered() > 0 {
+	if c.watch == nil && (c.held || c.br != nil && c.br.Buffered() > 0) {
 		return nil
 	}
 	c.idle.Store(true)
