@@ -27,9 +27,12 @@ type Route struct {
 
 // more is what only some routes have.
 type more struct {
-	names   []param             // query parameters that name objects
-	body    func(*reader) error // reads the facts of a JSON body
-	private []string            // members of the answer that carry environment, data, options or tokens
+	// Private says that the answer carries environment, data, tokens or a driver's options, in which passwords stand (cifs) and
+	// tokens (splunk): roles that may not see them get it without.
+	Private bool
+
+	names []param             // query parameters that name objects
+	body  func(*reader) error // reads the facts of a JSON body
 }
 
 // param is a query parameter whose values name objects of a kind.
@@ -37,10 +40,6 @@ type param struct{ name, kind string }
 
 // HasFacts reports whether the body is to be read, with ReadBody, before the call is decided.
 func (r *Route) HasFacts() bool { return r != nil && r.body != nil }
-
-// Private lists the members of the answer that carry environment, file data, driver options or tokens, as dotted paths in
-// which * is every element: Spec.Data, *.Config.Env. Roles without reveal don't see them. The list is not to be changed.
-func (r *Route) Private() []string { return r.private }
 
 // Routes yields the engine's route table.
 func Routes() iter.Seq[*Route] {

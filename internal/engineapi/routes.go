@@ -19,7 +19,7 @@ var routes = []Route{
 	{"GET", "/containers/json", "ContainerList", "container.read", Plain, true, none},
 	{"GET", "/containers/{name}/export", "ContainerExport", "container.files", Stream, true, none},
 	{"GET", "/containers/{name}/changes", "ContainerChanges", "container.files", Plain, true, none},
-	{"GET", "/containers/{name}/json", "ContainerInspect", "container.read", Plain, true, more{private: containerPrivate}},
+	{"GET", "/containers/{name}/json", "ContainerInspect", "container.read", Plain, true, more{Private: true}},
 	{"GET", "/containers/{name}/top", "ContainerTop", "container.top", Plain, true, none},
 	{"GET", "/containers/{name}/logs", "ContainerLogs", "container.logs", Stream, true, none},
 	{"GET", "/containers/{name}/stats", "ContainerStats", "container.read", Stream, true, none},
@@ -52,7 +52,7 @@ var routes = []Route{
 	{"GET", "/images/get", "ImageGetAll", "image.save", Stream, true, more{names: []param{{"names", "image"}}}},
 	{"GET", "/images/{name...}/get", "ImageGet", "image.save", Stream, true, none},
 	{"GET", "/images/{name...}/history", "ImageHistory", "image.history", Plain, true, none},
-	{"GET", "/images/{name...}/json", "ImageInspect", "image.read", Plain, true, more{private: []string{"Config.Env", "ContainerConfig.Env"}}},
+	{"GET", "/images/{name...}/json", "ImageInspect", "image.read", Plain, true, more{Private: true}},
 	{"GET", "/images/{name...}/attestations", "ImageAttestations", "image.history", Plain, true, none},
 	{"POST", "/images/load", "ImageLoad", "image.load", Upload, false, none},
 	{"POST", "/images/create", "ImageCreate", "image.pull", Upload, false, more{names: []param{{"fromImage", "image"}, {"repo", "image"}}}},
@@ -66,14 +66,14 @@ var routes = []Route{
 	{"GET", "/_ping", "SystemPing", "system.ping", Plain, true, none},
 	{"HEAD", "/_ping", "SystemPingHead", "system.ping", Plain, true, none},
 	{"GET", "/events", "SystemEvents", "system.events", Stream, true, none},
-	{"GET", "/info", "SystemInfo", "system.read", Plain, true, none},
+	{"GET", "/info", "SystemInfo", "system.read", Plain, true, more{Private: true}},
 	{"GET", "/version", "SystemVersion", "system.read", Plain, true, none},
 	{"GET", "/system/df", "SystemDataUsage", "system.df", Plain, true, none},
 	{"POST", "/auth", "SystemAuth", "registry.login", Plain, false, none},
 
 	// daemon/server/router/volume; driver options of cifs and nfs carry passwords
-	{"GET", "/volumes", "VolumeList", "volume.read", Plain, true, more{private: []string{"Volumes.*.Options"}}},
-	{"GET", "/volumes/{name}", "VolumeInspect", "volume.read", Plain, true, more{private: []string{"Options"}}},
+	{"GET", "/volumes", "VolumeList", "volume.read", Plain, true, more{Private: true}},
+	{"GET", "/volumes/{name}", "VolumeInspect", "volume.read", Plain, true, more{Private: true}},
 	{"POST", "/volumes/create", "VolumeCreate", "volume.create", Plain, false, more{body: readVolumeCreate}},
 	{"POST", "/volumes/prune", "VolumePrune", "volume.prune", Plain, false, none},
 	{"PUT", "/volumes/{name}", "VolumeUpdate", "volume.update", Plain, false, none},
@@ -90,12 +90,12 @@ var routes = []Route{
 	{"POST", "/swarm/init", "SwarmInit", "swarm.init", Plain, false, none},
 	{"POST", "/swarm/join", "SwarmJoin", "swarm.join", Plain, false, none},
 	{"POST", "/swarm/leave", "SwarmLeave", "swarm.leave", Plain, false, none},
-	{"GET", "/swarm", "SwarmInspect", "swarm.read", Plain, true, more{private: []string{"JoinTokens", "Spec.CAConfig", "Spec.TaskDefaults.LogDriver.Options"}}},
+	{"GET", "/swarm", "SwarmInspect", "swarm.read", Plain, true, more{Private: true}},
 	{"GET", "/swarm/unlockkey", "SwarmUnlockkey", "swarm.secrets", Plain, true, none},
 	{"POST", "/swarm/update", "SwarmUpdate", "swarm.update", Plain, false, none},
 	{"POST", "/swarm/unlock", "SwarmUnlock", "swarm.unlock", Plain, false, none},
-	{"GET", "/services", "ServiceList", "service.read", Plain, true, more{private: servicesPrivate}},
-	{"GET", "/services/{id}", "ServiceInspect", "service.read", Plain, true, more{private: servicePrivate}},
+	{"GET", "/services", "ServiceList", "service.read", Plain, true, more{Private: true}},
+	{"GET", "/services/{id}", "ServiceInspect", "service.read", Plain, true, more{Private: true}},
 	{"POST", "/services/create", "ServiceCreate", "service.create", Plain, false, more{body: readService}},
 	{"POST", "/services/{id}/update", "ServiceUpdate", "service.update", Plain, false, more{body: readService}},
 	{"DELETE", "/services/{id}", "ServiceDelete", "service.remove", Plain, false, none},
@@ -104,23 +104,23 @@ var routes = []Route{
 	{"GET", "/nodes/{id}", "NodeInspect", "node.read", Plain, true, none},
 	{"DELETE", "/nodes/{id}", "NodeDelete", "node.remove", Plain, false, none},
 	{"POST", "/nodes/{id}/update", "NodeUpdate", "node.update", Plain, false, none},
-	{"GET", "/tasks", "TaskList", "task.read", Plain, true, more{private: tasksPrivate}},
-	{"GET", "/tasks/{id}", "TaskInspect", "task.read", Plain, true, more{private: taskPrivate}},
+	{"GET", "/tasks", "TaskList", "task.read", Plain, true, more{Private: true}},
+	{"GET", "/tasks/{id}", "TaskInspect", "task.read", Plain, true, more{Private: true}},
 	{"GET", "/tasks/{id}/logs", "TaskLogs", "task.logs", Stream, true, none},
-	{"GET", "/secrets", "SecretList", "secret.read", Plain, true, more{private: []string{"*.Spec.Data", "*.Spec.Driver.Options"}}},
+	{"GET", "/secrets", "SecretList", "secret.read", Plain, true, more{Private: true}},
 	{"POST", "/secrets/create", "SecretCreate", "secret.create", Plain, false, none},
 	{"DELETE", "/secrets/{id}", "SecretDelete", "secret.remove", Plain, false, none},
-	{"GET", "/secrets/{id}", "SecretInspect", "secret.read", Plain, true, more{private: []string{"Spec.Data", "Spec.Driver.Options"}}},
+	{"GET", "/secrets/{id}", "SecretInspect", "secret.read", Plain, true, more{Private: true}},
 	{"POST", "/secrets/{id}/update", "SecretUpdate", "secret.update", Plain, false, none},
-	{"GET", "/configs", "ConfigList", "config.read", Plain, true, more{private: []string{"*.Spec.Data"}}},
+	{"GET", "/configs", "ConfigList", "config.read", Plain, true, more{Private: true}},
 	{"POST", "/configs/create", "ConfigCreate", "config.create", Plain, false, none},
 	{"DELETE", "/configs/{id}", "ConfigDelete", "config.remove", Plain, false, none},
-	{"GET", "/configs/{id}", "ConfigInspect", "config.read", Plain, true, more{private: []string{"Spec.Data"}}},
+	{"GET", "/configs/{id}", "ConfigInspect", "config.read", Plain, true, more{Private: true}},
 	{"POST", "/configs/{id}/update", "ConfigUpdate", "config.update", Plain, false, none},
 
 	// daemon/server/router/plugin
-	{"GET", "/plugins", "PluginList", "plugin.read", Plain, true, more{private: []string{"*.Settings.Env", "*.Config.Env.*.Value"}}},
-	{"GET", "/plugins/{name...}/json", "PluginInspect", "plugin.read", Plain, true, more{private: []string{"Settings.Env", "Config.Env.*.Value"}}},
+	{"GET", "/plugins", "PluginList", "plugin.read", Plain, true, more{Private: true}},
+	{"GET", "/plugins/{name...}/json", "PluginInspect", "plugin.read", Plain, true, more{Private: true}},
 	{"GET", "/plugins/privileges", "GetPluginPrivileges", "registry.inspect", Plain, true, more{names: []param{{"remote", "plugin"}}}},
 	{"DELETE", "/plugins/{name...}", "PluginDelete", "plugin.remove", Plain, false, none},
 	{"POST", "/plugins/{name...}/enable", "PluginEnable", "plugin.enable", Plain, false, none},
@@ -157,22 +157,3 @@ var routes = []Route{
 var none more
 
 func byName(kind string) []param { return []param{{"name", kind}} }
-
-// What of a container, service and task carries environment or credentials: a log driver's configuration holds tokens (splunk), a
-// mount's driver options passwords (cifs).
-var (
-	containerPrivate = []string{"Config.Env", "HostConfig.LogConfig.Config", "HostConfig.Mounts.*.VolumeOptions.DriverConfig.Options"}
-	taskPrivate      = taskSpecPrivate("Spec.")
-	tasksPrivate     = taskSpecPrivate("*.Spec.")
-	servicePrivate   = append(taskSpecPrivate("Spec.TaskTemplate."), taskSpecPrivate("PreviousSpec.TaskTemplate.")...)
-	servicesPrivate  = append(taskSpecPrivate("*.Spec.TaskTemplate."), taskSpecPrivate("*.PreviousSpec.TaskTemplate.")...)
-)
-
-func taskSpecPrivate(prefix string) []string {
-	return []string{
-		prefix + "ContainerSpec.Env",
-		prefix + "ContainerSpec.Mounts.*.VolumeOptions.DriverConfig.Options",
-		prefix + "PluginSpec.Env",
-		prefix + "LogDriver.Options",
-	}
-}

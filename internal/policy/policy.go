@@ -35,7 +35,7 @@ type Decision struct {
 	Reason string // for people: role "viewer" grants none of container.create
 	Grant  string // what allowed it: role and verb, "admin: *"
 	AsCame bool   // it may go to the engine as it came: whoever may do everything gets the engine's own answer, to odd requests, too
-	Redact bool   // the members that the call's Route.Private names are to be taken out of the answer
+	Redact bool   // environment, data, tokens and options are to be taken out of the answer
 }
 
 // Decide says whether somebody may make a call. It allocates only where it refuses.
@@ -65,7 +65,7 @@ func (r *Role) decide(call *engineapi.Call) Decision {
 	if !ok {
 		return deny(fmt.Sprintf("role %q grants none of %s", r.Name, call.Route.Verb))
 	}
-	return Decision{Effect: Allow, Reason: grant.reason, Grant: grant.name, Redact: call.Route.Private() != nil}
+	return Decision{Effect: Allow, Reason: grant.reason, Grant: grant.name, Redact: call.Route.Private}
 }
 
 // unknown says why a call without a route is for admins.
