@@ -313,12 +313,14 @@ func TestIdentityListAndRemove(t *testing.T) {
 	if lines := strings.Split(table, "\n"); !strings.HasPrefix(lines[0], "NAME") || !strings.HasPrefix(lines[1], "ana    person    viewer") {
 		t.Errorf("table:\n%s", table)
 	}
-	if out := h.must("identity", "rm", "ben", "--state", h.state); out != "removed ben; its certificates are refused from now on\n" {
+	open := h.invite("ben")
+	if out := h.must("identity", "rm", "ben", "--state", h.state); out != "removed ben; its certificates are refused from now on, and open invites are withdrawn\n" {
 		t.Errorf("rm printed %q", out)
 	}
 	if rows := list(); len(rows) != 1 || rows[0].Name != "ana" {
 		t.Errorf("identities = %+v", rows)
 	}
+	h.refused(1, "is not known here, or its secret is wrong", "", "enrol", open)
 	h.refused(1, `there is no identity "ben"`, "list them: pierhead identity ls", "identity", "rm", "ben", "--state", h.state)
 	h.refused(1, `name "../ana"`, "", "identity", "rm", "../ana", "--state", h.state)
 	h.refused(2, `there is no format "xml"`, "", "identity", "ls", "--format", "xml", "--state", h.state)

@@ -91,8 +91,8 @@ func newIdentityRemove(s streams, state *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm NAME",
 		Short: "remove somebody: every certificate of theirs is refused within a second",
-		Long: `Remove an identity. Every certificate that it was given is refused within a second, and stays refused when the name is invited again.
-Its unused invites stay good.`,
+		Long: `Remove an identity and withdraw its unused invites. Every certificate that it was given is refused within a second, and stays
+refused when the name is invited again.`,
 		Example: `  pierhead identity rm ben`,
 		Args:    one("a name: pierhead identity rm ben"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -107,7 +107,7 @@ Its unused invites stay good.`,
 			if err := st.RemoveIdentity(name); err != nil {
 				return err
 			}
-			fmt.Fprintf(s.out, "removed %s; its certificates are refused from now on\n", name)
+			fmt.Fprintf(s.out, "removed %s; its certificates are refused from now on, and open invites are withdrawn\n", name)
 			return nil
 		},
 	}

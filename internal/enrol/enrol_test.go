@@ -35,14 +35,19 @@ var ana = identity.MustName("ana")
 
 // trail keeps notes; err is what it says to the next ones.
 type trail struct {
-	mu    sync.Mutex // guards both
-	notes []enrol.Note
-	err   error
+	mu     sync.Mutex // guards what follows
+	notes  []enrol.Note
+	err    error
+	before func() // runs once, before the next note: what happens between opening an invite and claiming it
 }
 
 func (r *trail) Note(_ context.Context, n enrol.Note) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.before != nil {
+		r.before()
+		r.before = nil
+	}
 	if r.err == nil {
 		r.notes = append(r.notes, n)
 	}
@@ -265,6 +270,13 @@ func TestInvitesThatAreRefused(t *testing.T) {
 			mustEnrol(p.t, *l)
 			l.Secret = strings.Repeat("A", 27)
 		}, problem.Unauthenticated, "is not known here, or its secret is wrong", ""},
+		"withdrawn at the last moment": {func(p *place, _ *enrol.Link) {
+			p.trail.before = func() {
+				if err := p.store.RemoveIdentity(ana); err != nil {
+					p.t.Errorf("RemoveIdentity = %v", err)
+				}
+			}
+		}, problem.Unauthenticated, "was withdrawn", "ask whoever invited you"},
 		"the trail can't be written": {func(p *place, _ *enrol.Link) { p.trail.fail(errors.New("disk full")) },
 			problem.Unavailable, "nobody can enrol now: the trail can't be written", "the invite stays good"},
 	} {

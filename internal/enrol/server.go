@@ -27,10 +27,9 @@ import (
 type Store interface {
 	// Invite reads an invite, used or not; fs.ErrNotExist when there is none.
 	Invite(id string) (Invite, error)
-	// ClaimInvite marks it as used: nil for one caller, fs.ErrExist for every other.
-	ClaimInvite(inv Invite, use Use) error
-	// UpdateIdentity changes an identity, or makes it from the zero Record.
-	UpdateIdentity(name identity.Name, change func(Record) Record) error
+	// ClaimInvite marks it as used and changes its identity (from the zero Record when there is none): nil for one caller, fs.ErrExist
+	// for every other, fs.ErrNotExist when it was withdrawn.
+	ClaimInvite(inv Invite, use Use, change func(Record) Record) error
 }
 
 // Recorder writes notes into the trail. Without a durable note nobody is let in.
@@ -141,6 +140,9 @@ func readRequest(w http.ResponseWriter, r *http.Request) (request, error) {
 		return request{}, fmt.Errorf("bound the time of a request: %w", err)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if err := rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return request{}, fmt.Errorf("lift the bound of a request: %w", err)
+	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return request{}, problem.New(problem.TooLarge, "an enrolment request has at most %d bytes", maxRequest)
@@ -244,22 +246,22 @@ func (s *Server) take(ctx context.Context, note Note, inv Invite, leaf *x509.Cer
 			WithHint("the invite stays good; try again when the operator has made room")
 	}
 	use := Use{At: s.cfg.Now().UTC().Truncate(time.Second), Device: note.Device, Address: note.Address, Serial: note.Serial}
-	err := s.cfg.Store.ClaimInvite(inv, use)
-	if errors.Is(err, fs.ErrExist) {
-		if first, err := s.cfg.Store.Invite(inv.ID); err == nil && first.Use != nil {
-			return usedUp(first)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return s.cfg.Store.UpdateIdentity(inv.Name, func(r Record) Record {
+	err := s.cfg.Store.ClaimInvite(inv, use, func(r Record) Record {
 		if r.Name.IsZero() {
 			r.Created = use.At
 		}
 		r.Name, r.Kind, r.Role, r.By = inv.Name, inv.Kind, inv.Role, inv.By
 		return r.with(Certificate{Serial: note.Serial, NotAfter: leaf.NotAfter}, use.At)
 	})
+	if errors.Is(err, fs.ErrExist) {
+		if first, err := s.cfg.Store.Invite(inv.ID); err == nil && first.Use != nil {
+			return usedUp(first)
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return problem.New(problem.Unauthenticated, "invite %s was withdrawn", inv.ID).WithHint("ask whoever invited you")
+	}
+	return err
 }
 
 // refused notes a refusal. Strangers, who have no secret, get a few notes a second and no more: they must not fill the disk.

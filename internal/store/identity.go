@@ -36,23 +36,36 @@ type snapshot struct {
 // UpdateIdentity changes an identity, or makes it: change gets the zero Record when there is none. It excludes every other update and
 // removal, also by another process, so that what was removed in between does not come back.
 func (s *Store) UpdateIdentity(name identity.Name, change func(Record) Record) error {
-	return s.exclusively(func() error {
-		var r Record
-		err := read(s.identities, name.String()+suffix, &r)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		r = change(r)
-		if name.IsZero() || r.Name != name {
-			return fmt.Errorf("update identity %q: it would be named %q", name, r.Name)
-		}
-		return write(s.identities, name.String()+suffix, r)
-	})
+	return s.exclusively(func() error { return s.update(name, change) })
 }
 
-// RemoveIdentity removes an identity: every certificate that it was given is refused from then on, also after a new invite.
+func (s *Store) update(name identity.Name, change func(Record) Record) error {
+	var r Record
+	err := read(s.identities, name.String()+suffix, &r)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r = change(r)
+	if name.IsZero() || r.Name != name {
+		return fmt.Errorf("update identity %q: it would be named %q", name, r.Name)
+	}
+	return write(s.identities, name.String()+suffix, r)
+}
+
+// RemoveIdentity removes an identity and withdraws its unused invites: who was sent away must not come back with yesterday's line. Every
+// certificate that it was given is refused from then on, also after a new invite. NotFound when there was neither identity nor invite.
 func (s *Store) RemoveIdentity(name identity.Name) error {
-	err := s.exclusively(func() error { return s.identities.Remove(name.String() + suffix) })
+	err := s.exclusively(func() error {
+		withdrawn, err := s.forgetInvites(func(inv enrol.Invite) bool { return inv.Name == name && inv.Use == nil })
+		if err != nil {
+			return err
+		}
+		err = s.identities.Remove(name.String() + suffix)
+		if errors.Is(err, fs.ErrNotExist) && withdrawn > 0 {
+			return nil
+		}
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return unknownIdentity(name)
 	}

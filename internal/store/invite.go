@@ -28,7 +28,8 @@ func (s *Store) AddInvite(inv enrol.Invite) error {
 	if err := s.invites.Create(inv.ID+suffix, text); err != nil {
 		return fmt.Errorf("add invite %s: %w", inv.ID, err)
 	}
-	return s.forgetInvites(func(old enrol.Invite) bool { return inv.Created.Sub(old.Expires) > keepUsed })
+	_, err = s.forgetInvites(func(old enrol.Invite) bool { return inv.Created.Sub(old.Expires) > keepUsed })
+	return err
 }
 
 // Invite reads an invite by its id, used or not; fs.ErrNotExist when there is none.
@@ -41,17 +42,23 @@ func (s *Store) Invite(id string) (enrol.Invite, error) {
 	return inv, err
 }
 
-// ClaimInvite marks the invite as used. Of many callers, in any number of processes, one gets nil; the others fs.ErrExist.
-func (s *Store) ClaimInvite(inv enrol.Invite, use enrol.Use) error {
+// ClaimInvite marks the invite as used and changes the identity that it is for, which change gets as the zero Record when there is none.
+// Of many callers, in any number of processes, one gets nil; the others fs.ErrExist, or fs.ErrNotExist when it was withdrawn.
+func (s *Store) ClaimInvite(inv enrol.Invite, use enrol.Use, change func(Record) Record) error {
 	inv.Use = &use
 	text, err := encode(inv)
 	if err != nil {
 		return err
 	}
-	if err := s.invites.Create(inv.ID+usedSuffix, text); err != nil {
-		return fmt.Errorf("claim invite %s: %w", inv.ID, err)
-	}
-	return nil
+	return s.exclusively(func() error {
+		if _, err := s.invites.Read(inv.ID + suffix); err != nil {
+			return fmt.Errorf("claim invite %s: %w", inv.ID, err)
+		}
+		if err := s.invites.Create(inv.ID+usedSuffix, text); err != nil {
+			return fmt.Errorf("claim invite %s: %w", inv.ID, err)
+		}
+		return s.update(inv.Name, change)
+	})
 }
 
 // OwnerInvite makes the invite for the first owner: for as long as no identity has the role owner, each call replaces the pending one,
@@ -66,7 +73,7 @@ func (s *Store) OwnerInvite(now time.Time) (enrol.Invite, string, error) {
 			return enrol.Invite{}, "", nil
 		}
 	}
-	if err := s.forgetInvites(func(old enrol.Invite) bool { return old.By == byServer && old.Use == nil }); err != nil {
+	if _, err := s.forgetInvites(func(old enrol.Invite) bool { return old.By == byServer && old.Use == nil }); err != nil {
 		return enrol.Invite{}, "", err
 	}
 	inv, secret, err := enrol.New(enrol.Invite{
@@ -78,11 +85,13 @@ func (s *Store) OwnerInvite(now time.Time) (enrol.Invite, string, error) {
 	return inv, secret, s.AddInvite(inv)
 }
 
-func (s *Store) forgetInvites(old func(enrol.Invite) bool) error {
+// forgetInvites removes the invites that old picks, and returns how many they were.
+func (s *Store) forgetInvites(old func(enrol.Invite) bool) (int, error) {
 	files, err := s.invites.List(suffix)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	var forgotten int
 	for _, f := range files {
 		if strings.HasSuffix(f, usedSuffix) {
 			continue
@@ -92,10 +101,11 @@ func (s *Store) forgetInvites(old func(enrol.Invite) bool) error {
 			continue // a damaged one opens for nobody, and stays for the operator to see
 		}
 		if err := s.removeInvite(inv); err != nil {
-			return err
+			return forgotten, err
 		}
+		forgotten++
 	}
-	return nil
+	return forgotten, nil
 }
 
 // removeInvite removes the unused half first: the other order would make a used invite usable again for a moment.

@@ -293,6 +293,46 @@ func newInvite(t *testing.T, name identity.Name, at time.Time) enrol.Invite {
 	return inv
 }
 
+// claim claims an invite for a certificate with this serial.
+func claim(s *Store, inv enrol.Invite, serial string) error {
+	return s.ClaimInvite(inv, enrol.Use{At: now, Serial: serial}, func(r Record) Record {
+		r.Name = inv.Name
+		r.Certificates = append(r.Certificates, enrol.Certificate{Serial: serial})
+		return r
+	})
+}
+
+func TestRemovingWithdrawsInvites(t *testing.T) {
+	s := openNew(t)
+	open, used, other := newInvite(t, ana, now), newInvite(t, ana, now), newInvite(t, ben, now)
+	for _, inv := range []enrol.Invite{open, used, other} {
+		if err := s.AddInvite(inv); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := claim(s, used, "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveIdentity(ana); err != nil {
+		t.Error(err)
+	}
+	if err := claim(s, open, "2"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("claiming a withdrawn invite = %v, want fs.ErrNotExist", err)
+	}
+	if _, err := s.Identity(ana); problem.KindOf(err) != problem.NotFound {
+		t.Errorf("ana is back: %v", err)
+	}
+	if inv, err := s.Invite(used.ID); err != nil || inv.Use == nil {
+		t.Errorf("the used invite forgot who used it: %+v, %v", inv, err)
+	}
+	if err := s.RemoveIdentity(ben); err != nil { // invited, and never enrolled
+		t.Error(err)
+	}
+	if _, err := s.Invite(other.ID); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("ben's invite is still good (%v)", err)
+	}
+}
+
 func TestInvites(t *testing.T) {
 	s := openNew(t)
 	inv := newInvite(t, ana, now)
@@ -308,12 +348,14 @@ func TestInvites(t *testing.T) {
 	if _, err := s.Invite("zzzzzz"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Invite = %v, want fs.ErrNotExist", err)
 	}
-	use := enrol.Use{At: now, Serial: "1"}
-	if err := s.ClaimInvite(inv, use); err != nil {
+	if err := claim(s, inv, "1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ClaimInvite(inv, enrol.Use{At: now, Serial: "2"}); !errors.Is(err, fs.ErrExist) {
+	if err := claim(s, inv, "2"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("second claim = %v, want fs.ErrExist", err)
+	}
+	if r, err := s.Identity(ana); err != nil || !r.Holds("1") || r.Holds("2") {
+		t.Errorf("Identity = %+v, %v, want the first certificate alone", r, err)
 	}
 	if got, err := s.Invite(inv.ID); err != nil || got.Use == nil || got.Use.Serial != "1" {
 		t.Errorf("Invite = %+v, %v, want used by the first", got, err)
@@ -328,7 +370,7 @@ func TestInvitesLongPastAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.ClaimInvite(used, enrol.Use{At: now}); err != nil {
+	if err := claim(s, used, "1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.AddInvite(newInvite(t, ben, now.Add(keepUsed+enrol.DefaultLife+time.Minute))); err != nil {
