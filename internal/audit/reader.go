@@ -27,6 +27,7 @@ type Reader struct {
 	dir    string
 	filter Filter
 	next   cursor            // where forward reading goes on
+	lines  *bufio.Reader     // over the segment at next
 	open   map[string]*Entry // told without their result
 }
 
@@ -38,7 +39,7 @@ type cursor struct {
 
 // NewReader reads what the filter wants of the trail in dir.
 func NewReader(dir string, f Filter) *Reader {
-	return &Reader{dir: dir, filter: f, open: map[string]*Entry{}}
+	return &Reader{dir: dir, filter: f, lines: bufio.NewReaderSize(nil, maxLine), open: map[string]*Entry{}}
 }
 
 // Last returns the newest n entries, oldest first; n is 1 to 100,000. It reads backwards, no further than it needs to.
@@ -251,9 +252,9 @@ func (r *Reader) rest(fn func(line []byte) error) error {
 	if _, err := f.Seek(r.next.offset, io.SeekStart); err != nil {
 		return noTrail(r.dir, err)
 	}
-	lines := bufio.NewReaderSize(f, maxLine)
+	r.lines.Reset(f)
 	for {
-		line, err := lines.ReadSlice('\n')
+		line, err := r.lines.ReadSlice('\n')
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil

@@ -22,7 +22,8 @@ type tamper struct {
 func tamperable(t *testing.T) *tamper {
 	t.Helper()
 	dir := t.TempDir()
-	trail := openTrail(t, Config{Dir: dir, SegmentSize: 1})
+	disk := &faultyDisk{faults: faults{noSync: true}}
+	trail := openTrail(t, Config{Dir: dir, OpenFile: disk.open})
 	for i := range 30 {
 		if i%10 == 0 {
 			trail.size = 1 << 20
