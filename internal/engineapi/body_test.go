@@ -95,6 +95,9 @@ func TestOtherFacts(t *testing.T) {
 		{"create", "/containers/create", `{"Image":"nginx","Env":["TOKEN=s3cret"],"Cmd":["s3cret"],"Labels":{"a":"s3cret"},
 			"Healthcheck":{"Interval":1000000000},"NetworkingConfig":{"EndpointsConfig":{"b":{},"a":null}}}`, "image.use nginx|network.use a|network.use b"},
 		{"exec", "/containers/web/exec", `{"Cmd":["sh","-c","s3cret"],"Env":["A=s3cret"],"Privileged":true,"User":"root"}`, "exec.privileged|exec.user root"},
+		{"exec of docker-py", "/containers/web/exec", `{"Container":"web","User":"","Privileged":false,"Cmd":["ls"],"Env":null}`, ""},
+		{"exec of the docker command", "/containers/web/exec", `{"User":"","Privileged":false,"Detach":false,"DetachKeys":"","Cmd":["ls"]}`, ""},
+		{"the default network", "/containers/create", `{"HostConfig":{"NetworkMode":"default"},"NetworkingConfig":{"EndpointsConfig":{"default":{"MacAddress":"","Gateway":""}}}}`, ""},
 		{"update", "/containers/web/update", `{"Memory":0,"PidsLimit":0,"Devices":[{"PathOnHost":"/dev/sda"}],"RestartPolicy":{"Name":"always"}}`,
 			"device.use /dev/sda: |container.restart-policy always"},
 		{"service", "/services/create", service, serviceFacts},
@@ -116,11 +119,35 @@ func TestOtherFacts(t *testing.T) {
 	}
 }
 
+// TestRealClients holds that what real clients sent, recorded from them, is read whole.
+func TestRealClients(t *testing.T) {
+	rows := map[string]string{
+		"docker-28.2":   "image.use alpine|host.mount /:/h rw|port.publish 80/tcp",
+		"docker-py-7.1": "image.use alpine|host.mount /srv:/x ro|resource.memory 1073741824|resource.pids 5|port.publish 127.0.0.1:8080/tcp",
+	}
+	for client, want := range rows {
+		t.Run(client, func(t *testing.T) {
+			body, err := os.ReadFile("testdata/create-" + client + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			facts, unread := factsOf("POST", "/containers/create", string(body))
+			if got := strings.Join(facts, "|"); got != want || unread != "" {
+				t.Errorf("facts = %s, unread %q\nwant    %s", got, unread, want)
+			}
+		})
+	}
+}
+
 // TestUnread holds that what the engine could read otherwise than we do is told, with the facts found nevertheless.
 func TestUnread(t *testing.T) {
 	rows := []struct{ name, body, unread, facts string }{
 		{"case variant", `{"hostconfig":{"Privileged":true}}`, "unknown member /hostconfig", ""},
-		{"legacy member", `{"Image":"a","HostConfig":{"KernelMemory":0,"Privileged":true}}`, "unknown member /HostConfig/KernelMemory", "image.use a|host.privileged"},
+		{"unknown member", `{"Image":"a","HostConfig":{"Privileges":0,"Privileged":true}}`, "unknown member /HostConfig/Privileges", "image.use a|host.privileged"},
+		{"legacy members that say nothing", `{"Image":"a","MacAddress":null,"Runtime":null,"HostConfig":{"KernelMemory":0,"KernelMemoryTCP":0}}`, "", "image.use a"},
+		{"legacy MAC address", `{"Image":"a","MacAddress":"02:42:00:00:00:01"}`, "legacy member /MacAddress is set", "image.use a"},
+		{"legacy runtime", `{"Image":"a","Runtime":"evil"}`, "legacy member /Runtime is set", "image.use a"},
+		{"legacy limit", `{"HostConfig":{"KernelMemory":1}}`, "legacy member /HostConfig/KernelMemory is set", ""},
 		{"duplicate", `{"Image":"a","Image":"b"}`, "duplicate member /Image", "image.use a"},
 		{"duplicate after unknown", `{"x":1,"Image":"a","Image":"b"}`, "duplicate member /Image", "image.use a"},
 		{"second value", `{"Image":"a"}{"Image":"b"}`, "no JSON at byte 13", "image.use a"},

@@ -1,6 +1,8 @@
 package engineapi
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,27 +12,46 @@ import (
 	"github.com/moby/moby/api/types/network"
 )
 
+// createRequest is container.CreateRequest with the members that real clients still send and Docker's current types lack: docker-py
+// sends MacAddress and Runtime with every create, null as a rule, and the command of 20.10 the limits of kernel memory. The outer
+// structs also make one allocation out of what nearly every create has.
+type createRequest struct {
+	container.Config
+	HostConfig       hostConfig
+	NetworkingConfig network.NetworkingConfig
+	MacAddress       string
+	Runtime          string
+}
+
+type hostConfig struct {
+	container.HostConfig
+	KernelMemory    int64
+	KernelMemoryTCP int64
+}
+
+// legacy is an error when a member that Docker's current types lack says something: an older engine may act on it.
+func (c *createRequest) legacy() error {
+	switch {
+	case c.MacAddress != "":
+		return errors.New("legacy member /MacAddress is set")
+	case c.Runtime != "":
+		return errors.New("legacy member /Runtime is set")
+	case c.HostConfig.KernelMemory != 0 || c.HostConfig.KernelMemoryTCP != 0:
+		return errors.New("legacy member /HostConfig/KernelMemory is set")
+	}
+	return nil
+}
+
 // readContainerCreate reads the facts of ContainerCreate.
 func readContainerCreate(r *reader) error {
-	// HostConfig stands here, so that one allocation holds what nearly every create has.
-	var config struct {
-		container.Config
-		container.HostConfig
-	}
-	body := container.CreateRequest{Config: &config.Config, HostConfig: &config.HostConfig}
+	var body createRequest
 	err := r.decode(&body)
-	if body.Config != nil {
-		r.set("image.use", body.Image)
+	r.set("image.use", body.Image)
+	r.hostConfig(&body.HostConfig.HostConfig)
+	for _, name := range sortedKeys(body.NetworkingConfig.EndpointsConfig) {
+		r.set("network.use", userDefined(container.NetworkMode(name)))
 	}
-	if h := body.HostConfig; h != nil {
-		r.hostConfig(h)
-	}
-	if body.NetworkingConfig != nil {
-		for _, name := range sortedKeys(body.NetworkingConfig.EndpointsConfig) {
-			r.add("network.use", name)
-		}
-	}
-	return err
+	return cmp.Or(err, body.legacy())
 }
 
 // hostConfig reads what a container asks of its host.
@@ -182,9 +203,14 @@ func comparePorts(a, b network.Port) int {
 	return strings.Compare(string(a.Proto()), string(b.Proto()))
 }
 
-// readExecCreate reads the facts of ContainerExec. Its command is none: people type passwords there.
+// readExecCreate reads the facts of ContainerExec. Its command is none: people type passwords there. Container (docker-py) and Detach
+// (Docker's command) are legacy, and no engine acts on them.
 func readExecCreate(r *reader) error {
-	var body container.ExecCreateRequest
+	var body struct {
+		container.ExecCreateRequest
+		Container string
+		Detach    bool
+	}
 	err := r.decode(&body)
 	r.when(body.Privileged, "exec.privileged")
 	r.set("exec.user", body.User)
