@@ -95,7 +95,7 @@ func greet(w io.Writer, srv *server.Server, cfg server.Config) {
 		return
 	}
 	fmt.Fprintf(w, "come in, once:    pierhead enrol '%s'\n", srv.Invite())
-	fmt.Fprintf(w, "and then:         docker --context pierhead ps\n")
+	fmt.Fprintf(w, "and then:         docker --context %s ps\n", baseName(srv.Addresses()[0]))
 }
 
 // stateFlag is what must be typed so that another command finds the same state.

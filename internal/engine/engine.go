@@ -61,14 +61,15 @@ func (e *Engine) Close() {
 	e.idle = nil
 }
 
-// get takes the connection that was used last, if the engine still holds it, or makes one.
+// get takes the connection that was used last, or makes one.
 func (e *Engine) get(ctx context.Context) (*upstream, error) {
 	for {
 		u := e.pop()
 		if u == nil {
 			return e.dial(ctx)
 		}
-		if !u.stale() {
+		// A Unix socket tells at the first write that its other end is closed; TCP takes the bytes, and they may be lost.
+		if e.cfg.Endpoint.Network == "unix" || !u.stale() {
 			return u, nil
 		}
 		u.close()
@@ -88,6 +89,7 @@ func (e *Engine) pop() *upstream {
 }
 
 func (e *Engine) put(u *upstream) {
+	u.kept = true
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed || len(e.idle) >= e.cfg.MaxIdle {

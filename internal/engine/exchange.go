@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/problem"
@@ -89,17 +90,24 @@ func (e *Engine) Do(ctx context.Context, p Peer, req *Request) (Outcome, error) 
 	return Outcome{Status: x.head.status, In: x.in.Load(), Out: x.out}, err
 }
 
-// start sends the request.
+// start sends the request. A kept connection that the engine has closed meanwhile is replaced: none of the request has reached it.
 func (x *exchange) start(ctx context.Context) error {
-	up, err := x.engine.get(ctx)
-	if err != nil {
-		return err
+	for {
+		up, err := x.engine.get(ctx)
+		if err != nil {
+			return err
+		}
+		x.up = up
+		err = x.send()
+		if err == nil {
+			return nil
+		}
+		up.close()
+		x.up = nil
+		if !up.kept || !errors.Is(err, syscall.EPIPE) {
+			return problem.Wrap(err, problem.Unavailable, "the Docker Engine closed the connection before it took the request")
+		}
 	}
-	x.up = up
-	if err := x.send(); err != nil {
-		return problem.Wrap(err, problem.Unavailable, "the Docker Engine closed the connection before it took the request")
-	}
-	return nil
 }
 
 func (x *exchange) send() error {
@@ -108,7 +116,7 @@ func (x *exchange) send() error {
 	msg := appendHead((*b)[:0], x.req)
 	whole := x.req.Body == nil
 	if whole && len(x.req.Start) > 0 {
-		x.in.Add(int64(len(x.req.Start)))
+		x.in.Store(int64(len(x.req.Start)))
 		msg = append(msg, x.req.Start...)
 	}
 	_, err := x.up.conn.Write(msg)

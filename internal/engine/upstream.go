@@ -29,6 +29,7 @@ type upstream struct {
 	buf   *[]byte // nil while empty
 	r, w  int     // what stands in buf
 	large bool    // the next buffer is a large one
+	kept  bool    // it waited in the pool, and the engine may have closed it there
 
 	block, once func(fd uintptr) bool // made once, so that a read allocates nothing
 	n           int

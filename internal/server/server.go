@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +48,7 @@ type Server struct {
 }
 
 // New makes a server that listens, and does not answer yet. What it opened is closed again on an error.
-func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err error) {
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if cfg.State == "" {
 		return nil, problem.New(problem.Invalid, "no state directory is given").WithHint("pierhead serve --state DIR")
 	}
@@ -60,14 +61,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err erro
 	if cfg.Drain == 0 {
 		cfg.Drain = 10 * time.Second
 	}
-	s = &Server{cfg: cfg, log: log}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
+	s := &Server{cfg: cfg, log: log}
 	for _, step := range []func(context.Context) error{s.openState, s.findEngine, s.listen, s.openDoor, s.welcome} {
 		if err := step(ctx); err != nil {
+			s.close()
 			return nil, err
 		}
 	}
@@ -125,7 +122,7 @@ func (s *Server) openDoor(context.Context) error {
 	if err := s.renewCertificate(); err != nil {
 		return err
 	}
-	if err := s.store.SaveServer(store.Server{Addresses: s.Addresses(), Names: s.names, PID: os.Getpid()}); err != nil {
+	if err := s.store.SaveServer(store.Server{Addresses: s.listening(), Names: s.names, PID: os.Getpid()}); err != nil {
 		return err
 	}
 	desk, err := enrol.NewServer(enrol.Config{Store: s.store, Authority: s.authority, Recorder: recorder{s.trail}, Hosts: s.names, Log: s.log})
@@ -163,16 +160,26 @@ func (s *Server) welcome(context.Context) error {
 	return nil
 }
 
-// Addresses are the doors' addresses, host:port, as somebody on this machine reaches them.
-func (s *Server) Addresses() []string {
+// listening are the addresses that the doors are bound to.
+func (s *Server) listening() []string {
 	out := make([]string, 0, len(s.listeners))
 	for _, l := range s.listeners {
-		a, ok := l.Addr().(*net.TCPAddr)
-		if ok && a.IP.IsUnspecified() {
-			out = append(out, net.JoinHostPort("localhost", fmt.Sprint(a.Port)))
-			continue
-		}
 		out = append(out, l.Addr().String())
+	}
+	return out
+}
+
+// Addresses are the doors' addresses as people reach them, host:port: a door on every address is reached by the first configured name.
+func (s *Server) Addresses() []string {
+	out := s.listening()
+	name := "localhost"
+	if len(s.cfg.Names) > 0 {
+		name = s.cfg.Names[0]
+	}
+	for i, a := range out {
+		if host, port, err := net.SplitHostPort(a); err == nil && unspecified(host) {
+			out[i] = net.JoinHostPort(name, port)
+		}
 	}
 	return out
 }
@@ -247,18 +254,19 @@ func (s *Server) close() {
 	}
 }
 
-// certificateNames are this machine's usual names, and what the configuration adds.
+// certificateNames are what the configuration adds, the addresses that are listened on, and this machine's usual names. The first that
+// is not loopback is the one that invites name.
 func certificateNames(cfg Config) []string {
-	names := []string{"localhost", "127.0.0.1", "::1"}
-	if host, err := os.Hostname(); err == nil && host != "" && checkName(host) == nil {
-		names = append(names, host)
-	}
+	names := slices.Clone(cfg.Names)
 	for _, l := range cfg.Listen {
 		if host, _, err := net.SplitHostPort(l); err == nil && host != "" && !unspecified(host) {
 			names = append(names, host)
 		}
 	}
-	return unique(append(names, cfg.Names...))
+	if host, err := os.Hostname(); err == nil && host != "" && checkName(host) == nil {
+		names = append(names, host)
+	}
+	return unique(append(names, "localhost", "127.0.0.1", "::1"))
 }
 
 func unspecified(host string) bool {
