@@ -336,6 +336,8 @@ type cannedSecure struct {
 	watchers map[chan int]bool
 }
 
+func newCannedSecure() *cannedSecure { return &cannedSecure{watchers: map[chan int]bool{}} }
+
 // ServeHTTP answers.
 func (e *cannedSecure) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path

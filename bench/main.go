@@ -34,7 +34,7 @@ func run(args []string) error {
 		case mode == "serve-canned" && len(rest) == 1:
 			return serveCanned(rest[0])
 		case mode == "serve-canned-tls" && len(rest) == 2:
-			return serveTLS(rest[0], rest[1], &cannedSecure{watchers: map[chan int]bool{}})
+			return serveTLS(rest[0], rest[1], newCannedSecure())
 		case mode == "serve-naive" && len(rest) == 4:
 			idle, err := strconv.Atoi(rest[3])
 			if err != nil {
