@@ -315,9 +315,11 @@ func (x *exchange) readHead() error {
 // end returns the connection, or closes it, after everything that uses it has stopped.
 func (x *exchange) end() {
 	if x.upload != nil {
+		grace := time.NewTimer(patience) // the body's last piece may be on its way
+		defer grace.Stop()
 		select {
 		case <-x.upload:
-		default:
+		case <-grace.C:
 			x.broken.Store(true)
 			x.peer.StopReading()
 			_ = x.up.conn.SetWriteDeadline(time.Unix(1, 0)) // a write to an engine that reads no more
