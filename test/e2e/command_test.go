@@ -21,33 +21,33 @@ import (
 func TestCommands(t *testing.T) {
 	rig := newRig(t)
 	for _, test := range []struct {
-		name string
-		run  func(*session)
+		name, operation string // an operation that the trail then has
+		run             func(*session)
 	}{
-		{"version", version},
-		{"info", info},
-		{"ps", ps},
-		{"run", run},
-		{"run on a terminal", runTerminal},
-		{"run with input", runInput},
-		{"exec", execute},
-		{"attach and detach", attach},
-		{"life of a container", life},
-		{"logs", logs},
-		{"events", events},
-		{"stats", stats},
-		{"top", top},
-		{"cp", cp},
-		{"save and load", saveLoad},
-		{"import and export", importExport},
-		{"commit", commit},
-		{"build", build},
-		{"buildx build", buildx},
-		{"compose", compose},
-		{"network", network},
-		{"volume", volume},
-		{"errors", failures},
-		{"swarm", swarm},
+		{"version", "SystemVersion", version},
+		{"info", "SystemInfo", info},
+		{"ps", "ContainerList", ps},
+		{"run", "ContainerCreate", run},
+		{"run on a terminal", "ContainerResize", runTerminal},
+		{"run with input", "ContainerAttach", runInput},
+		{"exec", "ExecStart", execute},
+		{"attach and detach", "ContainerAttach", attach},
+		{"life of a container", "ContainerUpdate", life},
+		{"logs", "ContainerLogs", logs},
+		{"events", "SystemEvents", events},
+		{"stats", "ContainerStats", stats},
+		{"top", "ContainerTop", top},
+		{"cp", "PutContainerArchive", cp},
+		{"save and load", "ImageLoad", saveLoad},
+		{"import and export", "ContainerExport", importExport},
+		{"commit", "ImageCommit", commit},
+		{"build", "ImageBuild", build},
+		{"buildx build", "Session", buildx},
+		{"compose", "ContainerArchiveInfo", compose},
+		{"network", "NetworkConnect", network},
+		{"volume", "VolumeInspect", volume},
+		{"errors", "ImageDelete", failures},
+		{"swarm", "ServiceCreate", swarm},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.name == "swarm" && !rig.engine.Own() {
@@ -61,13 +61,18 @@ func TestCommands(t *testing.T) {
 					records = append(records, s.recorded())
 				})
 			}
-			if !t.Failed() && len(records) == 2 {
-				if diff := cmp.Diff(records[0], records[1]); diff != "" {
-					t.Errorf("through Pierhead (+) it is not as on the socket (-):\n%s", diff)
-				}
+			if t.Failed() || t.Skipped() || len(records) != 2 {
+				return
+			}
+			if diff := cmp.Diff(records[0], records[1]); diff != "" {
+				t.Errorf("through Pierhead (+) it is not as on the socket (-):\n%s", diff)
+			}
+			if len(rig.server.trail(t, "--operation", test.operation)) == 0 {
+				t.Errorf("the trail has no %s, so that docker did not come through Pierhead", test.operation)
 			}
 		})
 	}
+	rig.server.pierhead(t, "audit", "verify")
 }
 
 func version(s *session) {
@@ -205,12 +210,14 @@ func life(s *session) {
 }
 
 func logs(s *session) {
-	s.container("e2e-logs", box, "sh", "-c", "mkfifo /go; echo one; read word </go; echo $word; echo err >&2")
+	// Each line waits for the one before to be seen: the engine itself doesn't keep the order of the two outputs.
+	s.container("e2e-logs", box, "sh", "-c", "mkfifo /go; echo one; read w </go; echo two; read w </go; echo err >&2; read w </go")
 	follow := s.open("logs", "-f", "e2e-logs")
-	follow.await("one\n")
-	s.docker("exec", "e2e-logs", "sh", "-c", "echo two >/go")
-	follow.await("two\n")
-	s.wants(follow.rest(), "err")
+	for _, line := range []string{"one\n", "two\n", "err\n"} {
+		follow.await(line)
+		s.docker("exec", "e2e-logs", "sh", "-c", "echo >/go")
+	}
+	follow.rest()
 	s.wants(s.docker("logs", "e2e-logs"), "one\n")
 	s.wants(s.docker("logs", "--timestamps", "--tail", "1", "e2e-logs"), "err")
 	s.docker("logs", "--until", "2000-01-01T00:00:00", "e2e-logs")

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -212,13 +213,13 @@ func (s *server) start(t *testing.T) {
 	}
 }
 
-// reads looks for the way in, in a line of the server's, and reports whether that line says that the server is ready.
+// reads looks for the way in, in a line of the server's, and reports whether that line says that the server is ready: the
+// owner's invite at first, and when there is an owner, the address.
 func (s *server) reads(line string) bool {
 	if match := enrolLine.FindStringSubmatch(line); match != nil {
 		s.invite, s.listen = match[1], match[2]
 		return true
 	}
-	// Who has an owner already invites nobody: then the listening address ends the greeting.
 	return s.invite != "" && strings.Contains(line, s.listen)
 }
 
@@ -245,9 +246,31 @@ func (s *server) enrol(t *testing.T, c *client) {
 // pierhead runs another command of the program, on the server's state.
 func (s *server) pierhead(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), s.program, append(args, "--state", s.state)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("pierhead %s: %v\n%s", strings.Join(args, " "), err, out)
+	var out, errs strings.Builder
+	cmd := exec.CommandContext(t.Context(), s.program, append(args, "--state", s.state)...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("pierhead %s: %v\n%s%s", strings.Join(args, " "), err, &out, &errs)
 	}
-	return string(out)
+	return out.String()
+}
+
+// entry is what the tests read of a record of the trail.
+type entry struct {
+	Type, Operation, Effect string
+	Objects                 []struct{ Kind, Name string }
+}
+
+// trail is what the trail has, filtered by the arguments.
+func (s *server) trail(t *testing.T, args ...string) []entry {
+	t.Helper()
+	var entries []entry
+	for line := range strings.Lines(s.pierhead(t, append([]string{"audit", "--limit", "0", "--format", "json"}, args...)...)) {
+		var e entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("read the trail: %v: %s", err, line)
+		}
+		entries = append(entries, e)
+	}
+	return entries
 }
