@@ -30,12 +30,12 @@ bin/pierhead: FORCE
 test: ## run every test, end to end against Debian's engine too; STRICT=1 fails when one is skipped
 	@test/setup/engine.sh old || echo "test: going on without Debian's engine" >&2
 	@test/setup/plugins.sh || echo "test: going on without the docker CLI's plugins" >&2
-	@PIERHEAD_E2E_ENGINE=old go run ./test/report $(if $(STRICT),-strict) -timeout 20m ./...
+	@PIERHEAD_E2E_ENGINE=old go run ./test/report $(if $(STRICT),-strict) -- -timeout 20m ./...
 
 e2e: ## run the end-to-end tests alone; ENGINE=current builds and uses the newest engine
 	@test/setup/engine.sh $(ENGINE)
 	@test/setup/plugins.sh
-	@PIERHEAD_E2E_ENGINE=$(ENGINE) go run ./test/report $(if $(STRICT),-strict) -count 1 -timeout 40m ./test/e2e/...
+	@PIERHEAD_E2E_ENGINE=$(ENGINE) go run ./test/report $(if $(STRICT),-strict) -- -count 1 -timeout 40m ./test/e2e/...
 
 race: ## run what needs no engine under the race detector
 	@command -v gcc >/dev/null || test/setup/packages.sh gcc libc6-dev

@@ -56,7 +56,7 @@ var (
 )
 
 // enrol takes the owner's invite from what serve printed, and has the owner invite a viewer.
-func (p *pierhead) enrol(serving *exec.Cmd) error {
+func (p *pierhead) enrol() error {
 	line, err := p.awaitInvite()
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (p *pierhead) enrolAs(name, invite string) error {
 	if _, err := p.run(name, "bundle", "export", "--context", name, "-o", archive); err != nil {
 		return err
 	}
-	content, err := os.ReadFile(archive)
+	content, err := os.ReadFile(archive) //nolint:gosec // a file of this run
 	if err != nil {
 		return err
 	}

@@ -18,11 +18,11 @@ type contestant struct {
 	name    string
 	network string // tcp or unix
 	address string
-	owner   *bundle               // the client's certificate; nil for no TLS
-	viewer  *bundle               // one that may not create; nil where nobody is refused
-	command func() *exec.Cmd      // starts the server; nil for one that is there
-	ready   func(*exec.Cmd) error // what the first start needs before it answers; nil for nothing
-	pid     int                   // of the server; 0 when unknown
+	owner   *bundle          // the client's certificate; nil for no TLS
+	viewer  *bundle          // one that may not create; nil where nobody is refused
+	command func() *exec.Cmd // starts the server; nil for one that is there
+	ready   func() error     // what the first start needs before it answers; nil for nothing
+	pid     int              // of the server; 0 when unknown
 
 	log     *tail // what the server said on its standard error
 	running *exec.Cmd
@@ -88,7 +88,7 @@ func (c *contestant) start(ctx context.Context) (time.Duration, error) {
 	}
 	c.running, c.pid = cmd, cmd.Process.Pid
 	if c.ready != nil {
-		if err := c.ready(cmd); err != nil {
+		if err := c.ready(); err != nil {
 			return 0, errors.Join(fmt.Errorf("start %s: %w; it said: %s", c.name, err, c.log), c.stop())
 		}
 		c.ready = nil

@@ -49,7 +49,7 @@ func childNamed(pid int, name string) (int, error) {
 		return 0, fmt.Errorf("list the children of process %d: %w", pid, err)
 	}
 	for _, field := range bytes.Fields(list) {
-		comm, err := os.ReadFile(fmt.Sprintf("/proc/%s/comm", field))
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%s/comm", field)) //nolint:gosec // the kernel names it
 		if err == nil && string(bytes.TrimSpace(comm)) == name {
 			return strconv.Atoi(string(field))
 		}

@@ -72,7 +72,11 @@ func noTrail(dir string, err error) error {
 		return problem.New(problem.NotFound, "there is no trail in %s", dir).
 			WithHint("name the server's state directory: pierhead audit --state DIR")
 	}
-	return problem.Wrap(err, problem.Unavailable, "the trail can't be read")
+	p := problem.Wrap(err, problem.Unavailable, "the trail can't be read")
+	if errors.Is(err, os.ErrPermission) {
+		return p.WithHint("read it as the user that the server runs as, or as root")
+	}
+	return p
 }
 
 // verifier follows a chain.

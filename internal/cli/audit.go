@@ -109,7 +109,7 @@ func runAudit(ctx context.Context, s streams, o auditOptions, now time.Time, zon
 	if err := o.check(now, zone); err != nil {
 		return err
 	}
-	var p printer = &auditTable{out: s.out, zone: zone}
+	var p printer = &auditTable{out: s.out, zone: zone, live: o.follow || o.limit == 0}
 	if o.format == "json" {
 		p = auditLines{s.out}
 	}

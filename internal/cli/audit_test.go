@@ -171,6 +171,50 @@ func TestAuditFilters(t *testing.T) {
 	}
 }
 
+// stopAt is an output that ends a command when a word was printed.
+type stopAt struct {
+	bytes.Buffer
+	word string
+	stop func()
+}
+
+func (s *stopAt) Write(b []byte) (int, error) {
+	n, err := s.Buffer.Write(b)
+	if strings.Contains(s.String(), s.word) {
+		s.stop()
+	}
+	return n, err
+}
+
+func TestAuditFollow(t *testing.T) {
+	state := auditState(t)
+	trail, err := audit.Open(audit.Config{Dir: filepath.Join(state, auditDir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := trail.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ctx, stop := context.WithCancel(t.Context())
+	out := &stopAt{word: "d-f: ", stop: stop}
+	go func() {
+		in := &audit.Intent{Identity: identity.Identity{Name: identity.MustName("eve")}, Decision: policy.Decision{Reason: "no role"}}
+		if _, err := trail.Begin(context.Background(), in, audit.Written); err != nil {
+			t.Error(err)
+			stop()
+		}
+	}()
+	o := auditOptions{state: state, format: "table", limit: 1, follow: true}
+	if err := runAudit(ctx, streams{out: out, err: out}, o, time.Now(), time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.Contains(got, "  eve  ") || !strings.HasSuffix(got, "d-f: no role\n") {
+		t.Errorf("it followed\n%s", got)
+	}
+}
+
 func TestAuditSaysWhatIsWrong(t *testing.T) {
 	state := auditState(t)
 	for name, row := range map[string]struct {

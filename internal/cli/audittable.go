@@ -14,18 +14,26 @@ import (
 // tableWidth is how wide a table may be: two of them fit on a desk, one in any terminal that people read trails in.
 const tableWidth = 120
 
-// auditColumns are the table's columns with their least and greatest widths. FACTS takes what is left of a line, or the next line.
+// auditColumns are the table's columns: their least width, the least while following, when what will come is not known, and the
+// greatest. FACTS takes what is left of a line, or the next line.
 var auditColumns = [...]struct {
-	name        string
-	least, most int
+	name              string
+	least, live, most int
 }{
-	{"TIME", 19, 19}, {"IDENTITY", 8, 16}, {"ADDRESS", 9, 15}, {"OPERATION", 14, 22}, {"OBJECTS", 12, 20}, {"DECISION", 8, 8}, {"STATUS", 6, 6},
+	{"TIME", 19, 19, 19},
+	{"IDENTITY", 8, 12, 16},
+	{"ADDRESS", 9, 15, 15},
+	{"OPERATION", 14, 20, 22},
+	{"OBJECTS", 12, 16, 20},
+	{"DECISION", 8, 8, 8},
+	{"STATUS", 6, 6, 6},
 }
 
 // auditTable prints entries for people: a line each, and what does not fit below it, indented.
 type auditTable struct {
 	out    io.Writer
 	zone   *time.Location
+	live   bool
 	widths [len(auditColumns)]int // 0 until the header was printed
 }
 
@@ -46,6 +54,9 @@ func (t *auditTable) print(entries ...audit.Entry) error {
 func (t *auditTable) measure(entries []audit.Entry) {
 	for c, column := range auditColumns {
 		t.widths[c] = column.least
+		if t.live {
+			t.widths[c] = column.live
+		}
 	}
 	for i := range entries {
 		for c, cell := range t.cells(&entries[i]) {

@@ -102,7 +102,7 @@ func open(t *testing.T, change func(*TLSConfig)) *opened {
 }
 
 func (o *opened) config(with bool) *tls.Config {
-	c := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the door's certificate is not what is tested
+	c := &tls.Config{InsecureSkipVerify: true} // the door's certificate is not what is tested
 	if with {
 		c.Certificates = []tls.Certificate{o.client}
 	}
@@ -433,7 +433,7 @@ func TestManyIdleConnections(t *testing.T) {
 	n := most
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < 2*most+200 {
-		n = int(limit.Cur/2) - 100 //nolint:gosec // small
+		n = int(limit.Cur/2) - 100
 	}
 	for range n {
 		c := o.dial(t, true)

@@ -70,7 +70,6 @@ type exchange struct {
 	in     atomic.Int64
 	out    int64
 	head   head
-	edit   bool
 
 	upload chan struct{} // closed when the body was sent, or won't be; nil when there was none to send beside the answer
 	broken atomic.Bool   // the connection to the engine can't be used again

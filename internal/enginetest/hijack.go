@@ -196,7 +196,7 @@ func (e *Engine) converse(conn *rawConn, args []string, tty bool, log io.Writer,
 		defer close(watched)
 		e.watch(ctx, cancel, conn, in.ended, ended)
 	}()
-	var out io.Writer = io.MultiWriter(conn, log)
+	out := io.MultiWriter(conn, log)
 	if !tty {
 		out = framer{out}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -124,7 +125,7 @@ func (e *Engine) take(w http.ResponseWriter, r *http.Request, kind, last string)
 		flush(w)
 		n, err := io.CopyN(io.Discard, r.Body, 1<<20)
 		total += n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -87,7 +87,7 @@ func TestCertificatesAtTheDoor(t *testing.T) {
 	strange := forger{t, other.authority.Name(), oIssuer, oKey}
 	ok := func(*x509.Certificate) {}
 	k := newKey(t)
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // that is the attack
+	weak, err := rsa.GenerateKey(rand.Reader, 1024) // that is the attack
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,7 +168,7 @@ func (r *running) trailText() string {
 	}
 	var text strings.Builder
 	for _, f := range files {
-		b, err := os.ReadFile(f) //nolint:gosec // the test's own
+		b, err := os.ReadFile(f)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			r.t.Fatal(err)
 		}

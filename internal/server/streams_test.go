@@ -101,7 +101,7 @@ func (p *person) execID(cmd ...string) string {
 		p.t.Fatal(err)
 	}
 	_, body := p.do("POST", "/v1.41/containers/tty/exec", fmt.Sprintf(`{"Cmd":%s,"Tty":true,"AttachStdin":true,"AttachStdout":true}`, args))
-	var x struct{ Id string } //nolint:revive // Docker's own name
+	var x struct{ Id string }
 	if err := json.Unmarshal([]byte(body), &x); err != nil || x.Id == "" {
 		p.t.Fatalf("%s: %v", body, err)
 	}
@@ -221,12 +221,12 @@ func TestClientThatLeavesEndsTheEnginesSide(t *testing.T) {
 		"wait":   "POST /v1.41/containers/web/wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
 		"attach": "POST /v1.41/containers/web/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
 	} {
-		t.Run(kind+" closed", func(t *testing.T) {
+		t.Run(kind+" closed", func(*testing.T) {
 			c := p.raw()
 			c.send("%s", request)
 			r.goneSoon(kind, func() { _ = c.Close() })
 		})
-		t.Run(kind+" lost", func(t *testing.T) {
+		t.Run(kind+" lost", func(*testing.T) {
 			c := p.raw()
 			c.send("%s", request)
 			r.goneSoon(kind, func() { _ = c.NetConn().Close() }) // no close_notify: a killed process
@@ -279,7 +279,7 @@ func TestUploadGoesThroughUnbuffered(t *testing.T) {
 	r, p := streaming(t)
 	var sum string
 	for _, framing := range []string{"sized", "chunked"} {
-		body := io.Reader(enginetest.Pattern(20 << 20))
+		body := enginetest.Pattern(20 << 20)
 		req, err := http.NewRequestWithContext(t.Context(), "POST", p.base+"/v1.41/images/load", struct{ io.Reader }{body})
 		if err != nil {
 			t.Fatal(err)
