@@ -21,6 +21,7 @@ type contestant struct {
 	owner   *bundle          // the client's certificate; nil for no TLS
 	viewer  *bundle          // one that may not create; nil where nobody is refused
 	command func() *exec.Cmd // starts the server; nil for one that is there
+	check   func() error     // looks at what the server left behind when it has ended; nil for nothing
 	ready   func() error     // what the first start needs before it answers; nil for nothing
 	pid     int              // of the server; 0 when unknown
 

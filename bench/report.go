@@ -15,6 +15,7 @@ import (
 type report struct {
 	Machine string `json:"machine"`
 	Rounds  int    `json:"rounds"`
+	Skipped string `json:"skipped,omitempty"` // why there is no real engine
 	Rows    []row  `json:"rows"`
 }
 
@@ -110,6 +111,9 @@ func (r report) table(w io.Writer, contestants []string) error {
 		fmt.Fprintln(tw)
 	}
 	fmt.Fprintf(tw, "\n%s; %d rounds; median of the ratios, round by round\n", r.Machine, r.Rounds)
+	if r.Skipped != "" {
+		fmt.Fprintf(tw, "SKIPPED the real engine: %s\n", r.Skipped)
+	}
 	return tw.Flush()
 }
 

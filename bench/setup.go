@@ -180,6 +180,9 @@ func (s *setup) stop() error {
 	var errs []error
 	for _, c := range slices.Backward(s.contestants) {
 		errs = append(errs, c.stop())
+		if c.check != nil {
+			errs = append(errs, c.check())
+		}
 	}
 	return errors.Join(append(errs, s.close())...)
 }

@@ -60,8 +60,8 @@ func (g goal) holds(v float64) bool {
 
 // size is how much is done in a round.
 type size struct {
-	requests, creates, connections, strokes, watchers, events, cli int
-	bulk                                                           int // bytes
+	requests, lists, creates, connections, strokes, watchers, events, cli int
+	bulk                                                                  int // bytes
 }
 
 const connections = 16
@@ -192,7 +192,7 @@ func runPing(ctx context.Context, s *setup, c *contestant) (sample, error) {
 }
 
 func runList(ctx context.Context, s *setup, c *contestant) (sample, error) {
-	return repeat(ctx, c, c.owner, s.size.requests/2, asking(request("GET", "/v1.41/containers/json?all=1", nil), 200))
+	return repeat(ctx, c, c.owner, s.size.lists, asking(request("GET", "/v1.41/containers/json?all=1", nil), 200))
 }
 
 // runCreate creates containers that were never asked to start; the engine forgets them between the contestants.
@@ -498,6 +498,9 @@ func (s *setup) countEvents(c *contestant, streams []*client) (int, error) {
 
 // runCLI is the median time of docker ps by Docker's own command.
 func runCLI(ctx context.Context, s *setup, c *contestant) (sample, error) {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return sample{}, errAbsent
+	}
 	var took []float64
 	for range s.size.cli {
 		begin := time.Now()
