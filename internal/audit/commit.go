@@ -80,14 +80,26 @@ func (t *Trail) breakDown(err error, replace bool) {
 
 // sync returns when record seq is on disk. Everyone who comes while one fsync runs shares the next.
 func (t *Trail) sync(seq uint64) error {
+	for {
+		known, over, err := t.crowd.join(seq)
+		if known {
+			return err
+		}
+		if over != nil {
+			<-over
+			continue
+		}
+		if err := t.lead(); err != nil {
+			return err
+		} // what became of this record is asked anew: the trail may have failed and been mended before we led
+	}
+}
+
+// lead calls the fsync for everyone who waits.
+func (t *Trail) lead() error {
+	defer t.crowd.leave()
 	t.syncing.Lock()
 	defer t.syncing.Unlock()
-	if seq <= t.doubtful {
-		return t.doubtedBy
-	}
-	if seq <= t.synced {
-		return nil
-	}
 	return t.commit()
 }
 
@@ -97,14 +109,14 @@ func (t *Trail) commit() error {
 	err := t.flush()
 	file, last, full := t.file, t.written.seq, t.offset >= t.size
 	t.writing.Unlock()
-	if err != nil || last == t.synced {
+	if err != nil || last == t.crowd.covered() {
 		return err
 	}
 	if err := file.Sync(); err != nil {
 		t.doubt(err)
 		return err
 	}
-	t.synced = last
+	t.crowd.cover(last)
 	if full {
 		t.roll()
 	}
@@ -117,7 +129,7 @@ func (t *Trail) commit() error {
 func (t *Trail) doubt(err error) {
 	t.writing.Lock()
 	defer t.writing.Unlock()
-	t.doubtful, t.doubtedBy = t.written.seq, err
+	t.crowd.doubt(t.written.seq, err)
 	t.breakDown(err, true)
 }
 
@@ -130,11 +142,11 @@ func (t *Trail) roll() {
 		return
 	}
 	if err := t.file.Sync(); err != nil {
-		t.doubtful, t.doubtedBy = t.written.seq, err
+		t.crowd.doubt(t.written.seq, err)
 		t.breakDown(err, true)
 		return
 	}
-	t.synced = t.written.seq
+	t.crowd.cover(t.written.seq)
 	_ = t.startSegment(t.segment + 1) // tried again with the next commit
 }
 
@@ -185,7 +197,7 @@ func (t *Trail) resumed() {
 		{"cause", reason(t.failed.cause)},
 		{"calls_refused", strconv.FormatInt(t.failed.refused, 10)},
 		{"results_lost", strconv.FormatInt(t.failed.lost, 10)},
-		{"last_synced", strconv.FormatUint(t.synced, 10)},
+		{"last_synced", strconv.FormatUint(t.crowd.covered(), 10)},
 	})
 	t.failing, t.failed = false, failure{}
 	t.wake()

@@ -234,7 +234,7 @@ func TestWrittenIsSyncedSoon(t *testing.T) {
 			synctest.Wait()
 		}
 		trail.syncing.Lock()
-		synced := trail.synced
+		synced := trail.crowd.covered()
 		trail.syncing.Unlock()
 		if synced != 2 || disk.syncCount() != atOpen+1 {
 			t.Errorf("record %d is on disk after %d fsyncs, want 2 after 1", synced, disk.syncCount()-atOpen)

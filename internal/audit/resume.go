@@ -19,7 +19,8 @@ func (t *Trail) resume() error {
 		return err
 	}
 	t.enc = newEncoder(end.last.seq, end.last.hash)
-	t.written, t.synced = end.last, end.last.seq
+	t.written = end.last
+	t.crowd.cover(end.last.seq)
 	if newest.headed && !newest.damaged {
 		return t.reopen(numbers[len(numbers)-1], newest)
 	}

@@ -32,7 +32,8 @@ type Config struct {
 // Trail is an open trail. One process writes a directory's trail; any number may read it meanwhile.
 //
 // Three locks, taken in this order: syncing is the role of whoever calls fsync, writing the role of whoever writes, mu guards what
-// callers fill. Who waits for a role mostly finds its work done when it gets it: that is the group commit, with no goroutine between.
+// callers fill. Who waits for the writer mostly finds its work done; who waits for an fsync shares one with its crowd: that is the group
+// commit, with no goroutine between.
 type Trail struct {
 	dir  string
 	size int64
@@ -43,10 +44,8 @@ type Trail struct {
 	kick chan struct{} // there is something for settler
 	done sync.WaitGroup
 
-	syncing   sync.Mutex
-	synced    uint64 // guarded by syncing: records up to it are on disk
-	doubtful  uint64 // guarded by syncing: whether records up to it are on disk was not to be found out when it mattered
-	doubtedBy error  // guarded by syncing
+	crowd   crowd // who waits for an fsync
+	syncing sync.Mutex
 
 	writing sync.Mutex
 	file    File   // guarded by writing, replaced only while syncing is held too
