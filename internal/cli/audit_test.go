@@ -173,14 +173,14 @@ func TestAuditFilters(t *testing.T) {
 
 // stopAt is an output that ends a command when a word was printed.
 type stopAt struct {
-	bytes.Buffer
+	text bytes.Buffer
 	word string
 	stop func()
 }
 
 func (s *stopAt) Write(b []byte) (int, error) {
-	n, err := s.Buffer.Write(b)
-	if strings.Contains(s.String(), s.word) {
+	n, err := s.text.Write(b)
+	if strings.Contains(s.text.String(), s.word) {
 		s.stop()
 	}
 	return n, err
@@ -210,7 +210,7 @@ func TestAuditFollow(t *testing.T) {
 	if err := runAudit(ctx, streams{out: out, err: out}, o, time.Now(), time.UTC); err != nil {
 		t.Fatal(err)
 	}
-	if got := out.String(); !strings.Contains(got, "  eve  ") || !strings.HasSuffix(got, "d-f: no role\n") {
+	if got := out.text.String(); !strings.Contains(got, "  eve  ") || !strings.HasSuffix(got, "d-f: no role\n") {
 		t.Errorf("it followed\n%s", got)
 	}
 }
