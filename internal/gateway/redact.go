@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +22,9 @@ func redact(answer []byte) ([]byte, error) {
 	r := redactor{from: jsontext.NewDecoder(bytes.NewReader(answer)), to: jsontext.NewEncoder(&out)}
 	if err := r.value("", ""); err != nil {
 		return nil, fmt.Errorf("take secrets out of the answer: %w", err)
+	}
+	if _, err := r.from.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("take secrets out of the answer: something follows it")
 	}
 	return out.Bytes(), nil
 }
