@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +38,7 @@ type redactor struct {
 // value copies one value that is member name of an object that is member parent.
 func (r *redactor) value(parent, name string) error {
 	if secret(parent, name) {
-		return r.hidden()
+		return r.hidden(standIn(name))
 	}
 	t, err := r.from.ReadToken()
 	if err != nil {
@@ -94,7 +95,7 @@ func (r *redactor) end() error {
 }
 
 // hidden copies one value with its strings hidden; numbers, truth values and names of members stay.
-func (r *redactor) hidden() error {
+func (r *redactor) hidden(instead string) error {
 	for depth := 0; ; {
 		name := r.atName()
 		t, err := r.from.ReadToken()
@@ -108,7 +109,7 @@ func (r *redactor) hidden() error {
 			depth--
 		case '"':
 			if !name {
-				t = jsontext.String(redacted)
+				t = jsontext.String(instead)
 			}
 		}
 		if err := r.to.WriteToken(t); err != nil {
@@ -129,7 +130,7 @@ func (r *redactor) atName() bool {
 // secret reports members whose strings are hidden, whatever is below them.
 func secret(parent, name string) bool {
 	switch name {
-	case "JoinTokens", "UnlockKey", "SigningCAKey", "Data", "Options", "ExternalCAs":
+	case "JoinTokens", "UnlockKey", "SigningCAKey", "Data", "Options", "ExternalCAs", "PublishContext", "VolumeContext":
 		return true
 	case "Config":
 		return parent == "LogConfig"
@@ -137,6 +138,14 @@ func secret(parent, name string) bool {
 		return parent == "Env" // a plugin's
 	}
 	return false
+}
+
+// standIn is what is shown instead of a member's strings. Data is base64: Docker's clients decode it.
+func standIn(name string) string {
+	if name == "Data" {
+		return base64.StdEncoding.EncodeToString([]byte(redacted))
+	}
+	return redacted
 }
 
 // hideVariable keeps the name of NAME=value; a variable without a value is taken from nowhere and says nothing.

@@ -20,7 +20,7 @@ func TestRedact(t *testing.T) {
 			`{"HostConfig":{"LogConfig":{"Type":"splunk","Config":{"splunk-token":"[redacted]"}}}}`},
 		{"a volume's options", `{"Options":{"type":"cifs","o":"username=a,password=s"},"Mountpoint":"/v"}`, `{"Options":{"type":"[redacted]","o":"[redacted]"},"Mountpoint":"/v"}`},
 		{"join tokens", `{"ID":"x","JoinTokens":{"Worker":"SWMTKN-s","Manager":"SWMTKN-s"}}`, `{"ID":"x","JoinTokens":{"Worker":"[redacted]","Manager":"[redacted]"}}`},
-		{"a config's data", `[{"Spec":{"Name":"c","Data":"c2VjcmV0"}}]`, `[{"Spec":{"Name":"c","Data":"[redacted]"}}]`},
+		{"a config's data", `[{"Spec":{"Name":"c","Data":"c2VjcmV0"}}]`, `[{"Spec":{"Name":"c","Data":"W3JlZGFjdGVkXQ=="}}]`},
 		{"CA key", `{"Spec":{"CAConfig":{"SigningCAKey":"s","ExternalCAs":[{"URL":"https://s","Options":{"a":"s"}}]}}}`,
 			`{"Spec":{"CAConfig":{"SigningCAKey":"[redacted]","ExternalCAs":[{"URL":"[redacted]","Options":{"a":"[redacted]"}}]}}}`},
 		{"what is no secret", `{"Name":"web","Size":12345678901234567890,"Up":true,"Labels":{"Env":"prod"},"Networks":{"Data":null}}`,
@@ -82,7 +82,7 @@ func hide(v any, parent, name string) any {
 	case map[string]any:
 		for k := range v {
 			if secret(name, k) {
-				v[k] = hideStrings(v[k])
+				v[k] = hideStrings(v[k], standIn(k))
 				continue
 			}
 			v[k] = hide(v[k], name, k)
@@ -91,17 +91,17 @@ func hide(v any, parent, name string) any {
 	return v
 }
 
-func hideStrings(v any) any {
+func hideStrings(v any, instead string) any {
 	switch v := v.(type) {
 	case string:
-		return redacted
+		return instead
 	case []any:
 		for i := range v {
-			v[i] = hideStrings(v[i])
+			v[i] = hideStrings(v[i], instead)
 		}
 	case map[string]any:
 		for k := range v {
-			v[k] = hideStrings(v[k])
+			v[k] = hideStrings(v[k], instead)
 		}
 	}
 	return v
