@@ -38,7 +38,11 @@ func Find(getenv func(string) string) (Endpoint, error) {
 	if host := getenv("DOCKER_HOST"); host != "" {
 		return ParseEndpoint(host)
 	}
-	places := candidates(getenv("XDG_RUNTIME_DIR"), strconv.Itoa(os.Getuid()))
+	return first(candidates(getenv("XDG_RUNTIME_DIR"), strconv.Itoa(os.Getuid())))
+}
+
+// first is the first place where there is a socket.
+func first(places []string) (Endpoint, error) {
 	for _, p := range places {
 		if info, err := os.Stat(p); err == nil && info.Mode().Type() == os.ModeSocket {
 			return Endpoint{"unix", p}, nil
