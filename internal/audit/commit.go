@@ -180,6 +180,10 @@ func (t *Trail) mend() error {
 	if !t.replace {
 		return nil
 	}
+	// Nobody comes back to this file: what it holds of records that were not synced yet is synced now, or never counts as durable.
+	if err := t.file.Sync(); err != nil {
+		t.crowd.doubt(t.written.seq, err)
+	}
 	if err := t.startSegment(t.segment + 1); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -103,6 +104,7 @@ func killWriter(t *testing.T, dir string, after int, acknowledged map[string]boo
 type powerCut struct {
 	mu     sync.Mutex
 	synced map[string]int64 // guarded by mu
+	fail   error            // guarded by mu: what writes fail with
 }
 
 type powerCutFile struct {
@@ -126,6 +128,12 @@ func (p *powerCut) open(name string, flag int, perm os.FileMode) (File, error) {
 }
 
 func (f *powerCutFile) WriteAt(b []byte, offset int64) (int, error) {
+	f.cut.mu.Lock()
+	fail := f.cut.fail
+	f.cut.mu.Unlock()
+	if fail != nil {
+		return 0, fail
+	}
 	n, err := f.File.WriteAt(b, offset)
 	f.mu.Lock()
 	f.end = offset + int64(n)
@@ -196,5 +204,36 @@ func TestPowerCutLosesNothingDurable(t *testing.T) {
 		if len(durable) > 0 {
 			t.Errorf("lost by the power cut although durable: %v", durable)
 		}
+	}
+}
+
+// TestSegmentThatIsGivenUpIsSyncedFirst: a write fails while somebody's record is written and not yet synced. The segment that goes on is
+// not the one with that record, so its fsync says nothing of it.
+func TestSegmentThatIsGivenUpIsSyncedFirst(t *testing.T) {
+	dir, disk := t.TempDir(), &powerCut{synced: map[string]int64{}}
+	trail := openTrail(t, Config{Dir: dir, OpenFile: disk.open})
+	old := begin(t, trail, testIntent("/old"), Written)
+	fail := func(err error) {
+		disk.mu.Lock()
+		defer disk.mu.Unlock()
+		disk.fail = err
+	}
+	fail(syscall.EIO)
+	if _, err := trail.Begin(context.Background(), testIntent("/refused"), Written); err == nil {
+		t.Fatal("Begin on a broken disk succeeds")
+	}
+	fail(nil)
+	begin(t, trail, testIntent("/new"), Durable)
+	if err := trail.sync(old.seq); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, segmentName(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.mu.Lock()
+	defer disk.mu.Unlock()
+	if synced := disk.synced[segmentName(1)]; synced != info.Size() {
+		t.Errorf("%d of %d bytes of the old segment are on disk, and its records count as durable", synced, info.Size())
 	}
 }
