@@ -132,6 +132,9 @@ func (w *response) finish() (bool, error) {
 		w.close = true
 	}
 	if !w.raw {
+		if w.status == 0 {
+			w.problem(errSilent)
+		}
 		if _, err := w.conn.stream.Write(w.head()); err != nil {
 			return false, err
 		}
@@ -142,11 +145,11 @@ func (w *response) finish() (bool, error) {
 	return !w.close, nil
 }
 
+// errSilent is a handler that answered nothing: it must not pass for success.
+var errSilent = errors.New("the handler answered nothing")
+
 // head is the whole answer of a plain handler.
 func (w *response) head() []byte {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
 	b := make([]byte, 0, 256+len(w.answer))
 	b = fmt.Appendf(b, "HTTP/1.1 %03d %s\r\n", w.status, http.StatusText(w.status))
 	b = time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat)

@@ -485,6 +485,12 @@ func TestDoorOutlivesDescriptorExhaustion(t *testing.T) {
 	}
 }
 
+func TestSilentHandlerIsNoSuccess(t *testing.T) {
+	o := open(t, func(c *TLSConfig) { c.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}) })
+	resp, body := talk(t, o.dial(t, true), ping)
+	expect(t, resp, body, 500, "internal error, reference r-")
+}
+
 func TestExpectContinue(t *testing.T) {
 	o := open(t, nil)
 	c := o.dial(t, true)

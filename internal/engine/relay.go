@@ -93,7 +93,7 @@ func (x *exchange) editAnswer(how framing) error {
 	}
 	edited, err := x.req.Edit(body)
 	if err != nil {
-		return fmt.Errorf("edit the engine's answer: %w", err)
+		return problem.Wrap(err, problem.Internal, "the engine's answer can't be edited")
 	}
 	msg := editedHead(headBytes, len(edited))
 	msg = append(msg, edited...)
