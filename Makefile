@@ -45,8 +45,9 @@ soak: ## run what needs no engine twenty times over, in changing order, to find 
 	@go test -count 20 -shuffle on -failfast -timeout 60m ./internal/...
 
 fuzz: ## fuzz each target for FUZZTIME (20s)
-	@grep -rHo '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sed 's|/[^/]*:func | |' | while read -r dir target; do \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; done
+	@go list -f '{{$$dir := .Dir}}{{range .TestGoFiles}}{{$$dir}}/{{.}}{{"\n"}}{{end}}' ./... | xargs grep -Ho '^func Fuzz[A-Za-z0-9_]*' | \
+		sed 's|/[^/]*:func | |' | while read -r dir target; do \
+		echo "fuzz $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; done
 
 bench: build ## compare with a direct connection, the engine's own TLS and a naive proxy
 	@test/setup/engine.sh old || echo "bench: going on without Debian's engine" >&2
