@@ -211,12 +211,15 @@ func life(s *session) {
 
 func logs(s *session) {
 	// Each line waits for the one before to be seen: the engine itself doesn't keep the order of the two outputs.
-	s.container("e2e-logs", box, "sh", "-c", "mkfifo /go; echo one; read w </go; echo two; read w </go; echo err >&2; read w </go")
+	s.container("e2e-logs", box, "sh", "-c", "after() { until [ -e $1 ]; do usleep 20000; done; }; "+
+		"echo one; after /1; echo two; after /2; echo err >&2; sleep 1000")
 	follow := s.open("logs", "-f", "e2e-logs")
-	for _, line := range []string{"one\n", "two\n", "err\n"} {
-		follow.await(line)
-		s.docker("exec", "e2e-logs", "sh", "-c", "echo >/go")
-	}
+	follow.await("one\n")
+	s.docker("exec", "e2e-logs", "touch", "/1")
+	follow.await("two\n")
+	s.docker("exec", "e2e-logs", "touch", "/2")
+	follow.await("err\n")
+	s.docker("kill", "e2e-logs")
 	follow.rest()
 	s.wants(s.docker("logs", "e2e-logs"), "one\n")
 	s.wants(s.docker("logs", "--timestamps", "--tail", "1", "e2e-logs"), "err")
@@ -258,6 +261,10 @@ func stats(s *session) {
 
 func top(s *session) {
 	s.container("e2e-top", box, "sleep", "1000")
+	until(s.T, "sleep has begun", func() bool { // the engine says "started" a moment earlier
+		out, err := s.client.command(s.Context(), "top", "e2e-top").Output()
+		return err == nil && strings.Contains(string(out), "sleep 1000")
+	})
 	s.wants(s.docker("top", "e2e-top", "-eo", "pid,user,args"), "sleep 1000")
 }
 
@@ -492,4 +499,9 @@ secrets:
 	s.wants(s.docker("stack", "services", "e2e", "--format", "{{.Name}} {{.Replicas}}"), "e2e_one 1/1")
 	s.wants(s.docker("stack", "ps", "e2e", "--format", "{{.Name}} {{.DesiredState}}"), "e2e_one.1 Running")
 	s.docker("stack", "rm", "e2e")
+	// The engine removes the stack's network later on; a deployment that still sees it counts on it.
+	until(s.T, "the network of the stack is gone", func() bool {
+		left, err := s.client.command(s.Context(), "network", "ls", "-q", "--filter", "name=e2e_default").Output()
+		return err == nil && len(left) == 0
+	})
 }

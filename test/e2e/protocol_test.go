@@ -223,13 +223,21 @@ func rawWebsocket(t *testing.T, _ *rig, c *client) {
 	w.wants("\x06hello\n")
 }
 
-// rawHalfClose sends a request and shuts its writing side, and only then reads, as "docker system dial-stdio" does.
-func rawHalfClose(t *testing.T, _ *rig, c *client) {
+// statusGone is what newer engines answer a caller of whom they believe that it is gone.
+const statusGone = 499
+
+// rawHalfClose sends a request and shuts its writing side, and only then reads, as "docker system dial-stdio" does. Newer
+// engines sometimes take that for the end of the caller, on their own socket; through Pierhead it always has its answer.
+func rawHalfClose(t *testing.T, r *rig, c *client) {
 	for _, path := range []string{"/version", "/containers/json?all=1", "/images/json"} {
 		w := connect(t, c)
 		w.send("GET "+path+" HTTP/1.1", "Host: docker", "", "")
 		w.closeWrite()
-		if body := w.body(w.answer(http.MethodGet), http.StatusOK); !json.Valid([]byte(body)) {
+		response := w.answer(http.MethodGet)
+		if c == r.direct && response.StatusCode == statusGone {
+			continue
+		}
+		if body := w.body(response, http.StatusOK); !json.Valid([]byte(body)) {
 			t.Errorf("%s: want JSON, have %q", path, body)
 		}
 	}

@@ -6,6 +6,7 @@ here=$(dirname "$0")
 # shellcheck source=test/setup/versions.sh
 . "$here/versions.sh"
 . "$here/build.sh"
+export CGO_ENABLED=1 # runc enters namespaces in C, before Go's runtime has threads
 
 old() {
 	# Debian's package would push out another vendor's engine, so what is there is taken as it is.

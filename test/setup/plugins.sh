@@ -6,6 +6,7 @@ here=$(dirname "$0")
 . "$here/versions.sh"
 . "$here/build.sh"
 plugins=$CACHE/plugins
+export CGO_ENABLED=0 # so that no C compiler is needed
 
 build "$plugins" docker-buildx "$BUILDX" github.com/docker/buildx/cmd/buildx \
 	-ldflags "-s -w -X github.com/docker/buildx/version.Version=$BUILDX"
@@ -16,7 +17,7 @@ if ! built "$plugins" docker-compose "$COMPOSE"; then
 	(
 		cd "$work"
 		go mod init compose >/dev/null 2>&1
-		go get "github.com/docker/compose/v5/cmd@$COMPOSE"
+		go get "github.com/docker/compose/v5/cmd@$COMPOSE" 2>get.log || { cat get.log >&2 && exit 1; }
 		nice go build -mod=mod -trimpath -ldflags "-s -w -X github.com/docker/compose/v5/internal.Version=$COMPOSE" \
 			-o docker-compose github.com/docker/compose/v5/cmd
 	)
