@@ -392,7 +392,7 @@ func runStart(ctx context.Context, _ *setup, c *contestant) (sample, error) {
 func settle(ctx context.Context) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(2 * time.Second):
+	case <-time.After(3 * time.Second):
 	}
 }
 
@@ -431,8 +431,9 @@ func runEvents(ctx context.Context, s *setup, c *contestant) (res sample, err er
 	return res, err
 }
 
+// churn sends so many requests that even a server that allocates little per request collects its garbage.
 func churn(ctx context.Context, s *setup, c *contestant) error {
-	if _, err := repeat(ctx, c, c.owner, s.size.requests, asking(pingRequest, 200)); err != nil {
+	if _, err := repeat(ctx, c, c.owner, 4*s.size.requests, asking(pingRequest, 200)); err != nil {
 		return err
 	}
 	settle(ctx)
