@@ -67,33 +67,36 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	call := engineapi.Read(r.Method, path, query)
 	req := request(r, call)
-	if err := readFacts(p, r, call, req); err != nil {
-		g.fail(p, err)
-		return
-	}
-	decision := policy.Decide(id, call)
+	decision, malformed := judge(p, r, id, call, req)
 	intent := audit.Intent{Identity: id, Method: r.Method, Path: path, Call: call, Decision: decision}
 	handle, err := g.Trail.Begin(r.Context(), &intent, durability(call, decision))
-	if err != nil {
+	switch {
+	case err != nil:
 		g.fail(p, err)
-		return
-	}
-	if decision.Effect != policy.Allow {
+	case malformed != nil:
+		g.fail(p, malformed)
+	case decision.Effect != policy.Allow:
 		g.fail(p, policy.Refusal(id, call, decision, handle.DecisionID()))
-		return
+	default:
+		g.carry(r.Context(), p, decision, req, handle, begun)
 	}
-	g.carry(r.Context(), p, call, decision, req, handle, begun)
+}
+
+// judge reads what the decision needs and makes req what the engine will get. A request that can't be read is denied, for that reason.
+func judge(p peer, r *http.Request, id identity.Identity, call *engineapi.Call, req *engine.Request) (policy.Decision, error) {
+	err := readFacts(p, r, call, req)
+	d := policy.Decide(id, call)
+	if err == nil && d.Effect == policy.Allow && !d.AsCame {
+		err = rebuild(call, req)
+	}
+	if err != nil {
+		return policy.Decision{Reason: problem.Of(err).Message}, err // the zero effect: denied
+	}
+	return d, nil
 }
 
 // carry has the engine do it, and records how it ended.
-func (g *Gateway) carry(ctx context.Context, p peer, call *engineapi.Call, d policy.Decision, req *engine.Request, h audit.Handle, begun time.Time) {
-	if !d.AsCame {
-		if err := rebuild(call, req); err != nil {
-			h.End(audit.Result{Status: problem.Invalid.Status(), Duration: time.Since(begun), Error: err.Error()})
-			g.fail(p, err)
-			return
-		}
-	}
+func (g *Gateway) carry(ctx context.Context, p peer, d policy.Decision, req *engine.Request, h audit.Handle, begun time.Time) {
 	if d.Redact {
 		req.Edit = redact
 	}

@@ -425,6 +425,18 @@ func TestRefusedCreateIsRecordedWithWhatItAskedFor(t *testing.T) {
 	}
 }
 
+func TestBodyThatBreaksOffIsRecordedAsRefused(t *testing.T) {
+	r, p := streaming(t)
+	c := p.raw()
+	c.send("POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ImaXX")
+	if b, err := io.ReadAll(c.head(400).Body); err != nil || !bytes.Contains(b, []byte("this request's body can't be read")) {
+		t.Errorf("%s, %v", b, err)
+	}
+	if trail := r.trailText(); !strings.Contains(trail, `"reason":"this request's body can't be read"`) || strings.Contains(trail, "ContainerCreate\",\"effect\":\"allow") {
+		t.Error("the trail does not say that it was refused")
+	}
+}
+
 func TestViewersRequestIsRebuilt(t *testing.T) {
 	r, _ := streaming(t)
 	v := r.invited("ben", "viewer")
