@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // dirPrefix begins the name of every engine's directory, and of its control groups.
@@ -20,30 +21,44 @@ type ownDir struct {
 	lock *os.File
 }
 
+// newOwnDir makes a directory and locks it. Another program's sweep may find it in the moment between, and take it for one of
+// the dead; then this one makes another.
 func newOwnDir(parent string) (*ownDir, error) {
-	path, err := os.MkdirTemp(parent, dirPrefix)
-	if err != nil {
-		return nil, err
+	for {
+		path, err := os.MkdirTemp(parent, dirPrefix)
+		if err != nil {
+			return nil, err
+		}
+		lock, err := lockDir(path)
+		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Lstat(path); err == nil {
+			return &ownDir{path: path, lock: lock}, nil
+		}
+		_ = lock.Close() // of a directory that has been swept away
 	}
-	lock, err := lockDir(path)
-	if err != nil {
-		return nil, err
-	}
-	return &ownDir{path: path, lock: lock}, nil
 }
 
 func (d *ownDir) name() string { return filepath.Base(d.path) }
 
-// remove removes the directory and the control groups of its engine, whose processes are gone.
+// remove removes the control groups of an engine whose processes are gone, and then its directory: if the first fails, a
+// later sweep still finds the second.
 func (d *ownDir) remove() error {
-	err := errors.Join(removeCgroups(d.name()), os.RemoveAll(d.path))
+	if err := removeCgroups(d.name()); err != nil {
+		return err
+	}
+	err := os.RemoveAll(d.path)
 	if closeErr := d.lock.Close(); !errors.Is(closeErr, os.ErrClosed) {
 		err = errors.Join(err, closeErr)
 	}
 	return err
 }
 
-// sweep removes what engines left whose starter was killed.
+// sweep removes what engines left whose starter was killed. What the kernel has not quite ended is left to the next one.
 func sweep(parent string) error {
 	paths, err := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
 	if err != nil {
@@ -55,7 +70,7 @@ func sweep(parent string) error {
 			continue // its owner lives, or has just removed it
 		}
 		if err := (&ownDir{path: path, lock: lock}).remove(); err != nil {
-			return err
+			_ = lock.Close() // the lock is all that was held
 		}
 	}
 	return nil
@@ -86,11 +101,25 @@ func removeCgroups(name string) error {
 		}
 	}
 	for _, group := range slices.Backward(groups) {
-		if err := syscall.Rmdir(group); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := removeCgroup(group); err != nil {
 			return fmt.Errorf("remove cgroup %s: %w", group, err)
 		}
 	}
 	return nil
+}
+
+// removeCgroup removes one group. It is busy for a moment after its last process has ended.
+func removeCgroup(path string) error {
+	for tries := 0; ; tries++ {
+		err := syscall.Rmdir(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if !errors.Is(err, syscall.EBUSY) || tries == 100 {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // tree lists a directory and those below it, parents first.

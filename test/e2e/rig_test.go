@@ -52,7 +52,7 @@ func newRig(t *testing.T) *rig {
 		return new(net.Dialer).DialContext(ctx, "unix", engine.Socket())
 	}
 	r.door = newClient(t, "pierhead", "DOCKER_CONTEXT=e2e")
-	server.enrol(t, r.door)
+	server.enrol(t, r.door, server.invite)
 	r.door.dial = r.door.dialTLS
 	return r
 }
@@ -170,8 +170,11 @@ func newServer(t *testing.T, engine *dockerd.Engine) *server {
 	}
 	s.start(t)
 	t.Cleanup(func() {
-		if s.process != nil {
-			s.stop(t, syscall.SIGTERM)
+		if s.process == nil {
+			return
+		}
+		if err := s.stop(t, syscall.SIGTERM); err != nil {
+			t.Errorf("pierhead did not end well on SIGTERM: %v", err)
 		}
 	})
 	return s
@@ -233,10 +236,10 @@ func (s *server) stop(t *testing.T, signal os.Signal) error {
 	return s.end()
 }
 
-// enrol makes the client the owner of the server, with a context named e2e.
-func (s *server) enrol(t *testing.T, c *client) {
+// enrol trades an invite for a context named e2e, in the client's configuration.
+func (s *server) enrol(t *testing.T, c *client, invite string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), s.program, "enrol", s.invite, "--context", "e2e")
+	cmd := exec.CommandContext(t.Context(), s.program, "enrol", invite, "--context", "e2e")
 	cmd.Env = c.env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("enrol: %v\n%s", err, out)
