@@ -19,7 +19,7 @@ type Durability uint8
 // The durabilities.
 const (
 	Durable Durability = iota // on disk: survives a power cut
-	Written                   // in the kernel: survives the death of this process, on disk within 100 ms
+	Written                   // in the kernel: survives the death of this process, on disk within a quarter of a second
 )
 
 // Intent is what somebody is about to do, or was refused.

@@ -13,7 +13,7 @@ import (
 )
 
 // settle is how long results stay in memory, and written records without fsync, when nothing else takes them along.
-const settle = 50 * time.Millisecond
+const settle = 200 * time.Millisecond
 
 // Bounds of what is kept in memory, in bytes.
 const (
@@ -152,7 +152,7 @@ func (t *Trail) refuse(err error) error {
 }
 
 // End records how the call ended. It is called once, and costs no system call: the record goes along with the next, or follows within
-// 50 ms. While the trail can't be written, results are kept up to a bound, and counted beyond it.
+// 200 ms. While the trail can't be written, results are kept up to a bound, and counted beyond it.
 func (h Handle) End(r Result) {
 	if h.trail != nil {
 		h.trail.end(h.seq, &r)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -85,15 +83,7 @@ func serve(ctx context.Context, s streams, cfg server.Config, debug bool) error 
 		return err
 	}
 	greet(s.out, srv, cfg)
-	relaxCollector()
 	return srv.Run(ctx)
-}
-
-// relaxCollector lets garbage grow to four times what is in use: that is a few MiB here, and a third of the collector's work.
-func relaxCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
 }
 
 // greet says in three lines what is behind the door and how to come in.

@@ -41,6 +41,7 @@ type Request struct {
 	Start  []byte    // the body's beginning, already read
 	Body   io.Reader // the rest of it; nil when Start is all
 	Length int64     // of the whole body; -1 when unknown, which sends it in chunks
+	Gather bool      // the answer is finite and small: it may be passed on in larger pieces than it comes in
 	Hijack bool      // the connection may turn raw: Upgrade passes, and a 200 without a length is a raw stream
 	// Edit changes an answer of status 200; nil passes answers on as bytes. The answer is then read whole, within MaxEdit.
 	Edit func(answer []byte) ([]byte, error)

@@ -41,7 +41,7 @@ func (x *exchange) relay(end until, toEOF bool) error {
 			return x.cut(err)
 		}
 		pending += n
-		if !done && x.up.more() {
+		if !done && x.gather() {
 			continue
 		}
 		if err := x.pass(pending); err != nil {
@@ -58,6 +58,15 @@ func (x *exchange) relay(end until, toEOF bool) error {
 			return x.cut(err)
 		}
 	}
+}
+
+// gather reads on before anything is passed on: what is there already, and of a finite answer as much as a large buffer holds. The engine
+// writes a list in pieces of 4 KiB, and each would cost a record, a call of the kernel, and a wake-up of the client.
+func (x *exchange) gather() bool {
+	if !x.req.Gather {
+		return x.up.more()
+	}
+	return (!x.up.full() || x.up.enlarge()) && x.fill() == nil
 }
 
 // cut ends an answer that broke off: the peer must not take it for whole.

@@ -121,6 +121,7 @@ func request(r *http.Request, call *engineapi.Call) *engine.Request {
 	if r.ContentLength != 0 {
 		req.Body = r.Body
 	}
+	req.Gather = call.Route != nil && call.Route.Shape == engineapi.Plain && call.Route.Reads
 	// An upgrade on any other route would let a second request through behind the first, unread.
 	req.Hijack = call.Route != nil && (call.Route.Shape == engineapi.Hijack || call.Route.Shape == engineapi.Websocket)
 	return req
