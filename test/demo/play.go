@@ -145,8 +145,8 @@ func bundle(s *stage, v *server) {
 	s.works("docker context use default")
 }
 
-// auditHint is the command that a refusal ends with.
-var auditHint = regexp.MustCompile(`pierhead audit --decision \S+`)
+// auditHint is the command that a refusal ends with. The docker command of 20.10 puts a full stop behind it.
+var auditHint = regexp.MustCompile(`pierhead audit --decision d-[0-9a-f]+`)
 
 // viewer is somebody who may look, and tries more. It returns the command that her refusal tells to type.
 func viewer(s *stage, e *engine) string {
