@@ -356,7 +356,7 @@ func build(s *session) {
 	s.docker("build", "--no-cache", "--rm", "--build-arg", "WHO=ana", "--label", "e2e=built", "-t", "e2e/built:1", "context")
 	s.wants(s.docker("run", "--rm", "e2e/built:1"), "hello\nana")
 	s.write("broken/Dockerfile", "FROM "+box+"\nRUN echo before the end; exit 9\n")
-	s.wants(s.fails("build", "--no-cache", "broken"), "before the end")
+	s.wants(s.fails("build", "--no-cache", "--force-rm", "broken"), "before the end")
 }
 
 func buildx(s *session) {

@@ -52,6 +52,9 @@ func newRig(t *testing.T) *rig {
 		return new(net.Dialer).DialContext(ctx, "unix", engine.Socket())
 	}
 	r.door = newClient(t, "pierhead", "DOCKER_CONTEXT=e2e")
+	if !engine.Own() {
+		newSession(t, r.direct).cleanup("rmi", "-f", box)
+	}
 	server.enrol(t, r.door, server.invite)
 	r.door.dial = r.door.dialTLS
 	return r
