@@ -43,7 +43,7 @@ func TestCommands(t *testing.T) {
 		{"commit", "ImageCommit", commit},
 		{"build", "ImageBuild", build},
 		{"buildx build", "Session", buildx},
-		{"compose", "ContainerArchiveInfo", compose},
+		{"compose", "NetworkCreate", compose},
 		{"network", "NetworkConnect", network},
 		{"volume", "VolumeInspect", volume},
 		{"errors", "ImageDelete", failures},
@@ -274,9 +274,9 @@ func cp(s *session) {
 	if err := os.Symlink("a/file", filepath.Join(s.dir, "tree", "link")); err != nil {
 		s.Fatal(err)
 	}
-	s.docker("cp", "-q", filepath.Join(s.dir, "tree"), "e2e-cp:/")
+	s.docker("cp", filepath.Join(s.dir, "tree"), "e2e-cp:/")
 	s.wants(s.docker("exec", "e2e-cp", "cat", "/tree/link"), "content")
-	s.docker("cp", "-q", "e2e-cp:/tree", filepath.Join(s.dir, "back"))
+	s.docker("cp", "e2e-cp:/tree", filepath.Join(s.dir, "back"))
 	if got := s.read("back/a/file"); got != "content" {
 		s.Errorf("came back as %q", got)
 	}
@@ -287,7 +287,7 @@ func cp(s *session) {
 	}
 	s.record("docker cp to a pipe", strings.Join(members(s, archive), "\n"))
 	s.feed(string(archive), "cp", "-", "e2e-cp:/tmp")
-	s.docker("cp", "-q", "e2e-cp:/tmp/tree/a/file", filepath.Join(s.dir, "again"))
+	s.docker("cp", "e2e-cp:/tmp/tree/a/file", filepath.Join(s.dir, "again"))
 	if got := s.read("again"); got != "content" {
 		s.Errorf("came back through a pipe as %q", got)
 	}
@@ -494,7 +494,11 @@ secrets:
   word: {file: word}
 `)
 	s.write("word", "another secret")
-	s.docker("stack", "deploy", "--detach=false", "--quiet", "--resolve-image", "never", "-c", "stack.yaml", "e2e")
+	s.docker("stack", "deploy", "--resolve-image", "never", "-c", "stack.yaml", "e2e")
+	until(s.T, "the stack runs", func() bool { // old docker commands don't wait for it
+		out, err := s.client.command(s.Context(), "stack", "services", "e2e", "--format", "{{.Replicas}}").Output()
+		return err == nil && strings.TrimSpace(string(out)) == "1/1"
+	})
 	s.wants(s.docker("stack", "ls", "--format", "{{.Name}} {{.Services}}"), "e2e 1")
 	s.wants(s.docker("stack", "services", "e2e", "--format", "{{.Name}} {{.Replicas}}"), "e2e_one 1/1")
 	s.wants(s.docker("stack", "ps", "e2e", "--format", "{{.Name}} {{.DesiredState}}"), "e2e_one.1 Running")

@@ -1,8 +1,8 @@
 # What the tests run against, pinned in this one place. Sourced by the scripts beside it.
 # shellcheck shell=sh disable=SC2034
 
-# Whatever starts an engine: its bridge, its firewall, its images.
-ENGINE_PACKAGES="busybox-static iptables iproute2"
+# What an engine needs beside itself: its images, its firewall, its bridge, and ps for "docker top".
+ENGINE_PACKAGES="busybox-static iptables iproute2 procps"
 
 # The old engine: whatever docker.io Debian ships (20.10.24, API 1.41, on bookworm).
 OLD_PACKAGES="docker.io"
