@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +32,9 @@ type conn struct {
 	limits  limits
 	handler http.Handler
 	admit   func() error // asked before every request: is the peer still who it was?
+	lost    func() bool  // the network says that the peer is gone; nil when it can't be asked
+	log     *slog.Logger
+	life    context.Context // of requests: it ends when the door has waited long enough for them
 	ctx     context.Context
 
 	br    *bufio.Reader // nil while nothing is being read
@@ -78,16 +83,15 @@ func (c *conn) await() error {
 	}
 	c.idle.Store(true)
 	defer c.idle.Store(false)
-	if err := c.stream.SetReadDeadline(time.Now().Add(c.limits.idle)); err != nil {
+	deadline := time.Now().Add(c.limits.idle)
+	if err := c.stream.SetReadDeadline(deadline); err != nil {
 		return err
 	}
 	if c.ctx.Err() != nil {
 		return c.ctx.Err()
 	}
 	if c.watch != nil {
-		err := c.watch.wait()
-		c.watch = nil
-		return err
+		return c.endWatch(deadline)
 	}
 	c.release()
 	return c.readFirst()
@@ -107,13 +111,6 @@ func (c *conn) readFirst() error {
 
 // Read reads from the peer, the byte that was read ahead first.
 func (c *conn) Read(p []byte) (int, error) {
-	if c.watch != nil {
-		err := c.watch.wait()
-		c.watch = nil
-		if err != nil {
-			return 0, err
-		}
-	}
 	if !c.held || len(p) == 0 {
 		return c.stream.Read(p)
 	}
@@ -168,7 +165,7 @@ func (c *conn) serveOne() (bool, error) {
 		w.close = true
 		w.problem(err)
 	} else {
-		c.handler.ServeHTTP(w, r.WithContext(c.ctx))
+		c.handler.ServeHTTP(w, r.WithContext(c.life))
 	}
 	return w.finish()
 }
@@ -198,30 +195,78 @@ func linger(s stream) {
 	_, _ = io.CopyN(io.Discard, s, 256<<10)
 }
 
-// watch is a one-byte read ahead, which shows that the peer has gone while it waits for an answer. It is not interrupted when the answer
-// is there: the next request's first byte comes out of it.
+// watch is a read ahead, which shows that the peer has gone while it waits for an answer. Mostly nothing comes, and it waits with one byte for
+// a buffer; it is not interrupted when the answer is there, since the next request begins with what it read. A peer that sends its next
+// request ahead is read on (deep), and that is interrupted.
 type watch struct {
-	done chan struct{}
-	err  error
+	done     chan struct{}
+	answered atomic.Bool // nobody is waited for any more
+	deep     atomic.Bool
+	err      error
 }
 
-func (w *watch) wait() error {
-	<-w.done
-	return w.err
-}
+// errPipelined ends a long exchange of a peer that sends so much behind its request that we could not see it go.
+var errPipelined = errors.New("more was sent ahead than is kept")
 
 // startWatch reads ahead and calls gone when the peer ends its side (io.EOF) or is lost.
 func (c *conn) startWatch(gone func(error)) {
-	if c.watch != nil || c.held || c.br != nil && c.br.Buffered() > 0 {
-		return // it has already sent its next request: it is there
+	if c.watch != nil {
+		return
 	}
 	c.release()
 	w := &watch{done: make(chan struct{})}
 	c.watch = w
 	go func() {
 		defer close(w.done)
-		if w.err = c.readFirst(); w.err != nil {
-			gone(w.err)
+		switch err := c.readAhead(w); {
+		case err == nil:
+		case errors.Is(err, errPipelined):
+			gone(err)
+		default:
+			w.err = err
+			gone(err)
 		}
 	}()
+}
+
+// readAhead returns nil when the exchange is over and the peer still there.
+func (c *conn) readAhead(w *watch) error {
+	if c.br == nil && !c.held {
+		if err := c.readFirst(); err != nil {
+			return err
+		}
+	}
+	w.deep.Store(true)
+	c.acquire()
+	for c.br.Buffered() < c.br.Size() {
+		if w.answered.Load() {
+			return nil
+		}
+		_, err := c.br.Peek(c.br.Buffered() + 1)
+		switch {
+		case err == nil:
+		case w.answered.Load() && errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		default:
+			return err
+		}
+	}
+	return errPipelined
+}
+
+// endWatch waits for the end of a read ahead, says how it ended, and leaves the stream with a deadline.
+func (c *conn) endWatch(deadline time.Time) error {
+	w := c.watch
+	c.watch = nil
+	w.answered.Store(true)
+	if w.deep.Load() {
+		if err := c.stream.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			return err
+		}
+	}
+	<-w.done
+	if w.err != nil {
+		return w.err
+	}
+	return c.stream.SetReadDeadline(deadline)
 }

@@ -79,6 +79,11 @@ func (w *response) BodyEnded() bool { return w.body.ended }
 // ReadRaw reads what the peer sends after its request, once the connection was taken over.
 func (w *response) ReadRaw(p []byte) (int, error) {
 	w.close, w.taken = true, true
+	if w.conn.watch != nil {
+		if err := w.conn.endWatch(time.Time{}); err != nil {
+			return 0, err
+		}
+	}
 	if w.conn.br != nil {
 		if w.conn.br.Buffered() > 0 {
 			return w.conn.br.Read(p)
@@ -97,6 +102,15 @@ func (w *response) StopReading() {
 	_ = w.conn.stream.SetReadDeadline(time.Unix(1, 0)) // a closed stream ends the read, too
 }
 
+// Lost reports that the network knows the peer to be gone.
+func (w *response) Lost() bool { return w.conn.lost != nil && w.conn.lost() }
+
+// Admit asks again whether the peer is still who it was: a body may have taken its time.
+func (w *response) Admit() error { return w.conn.admit() }
+
+// Continue asks for a body that waits to be asked for, before anything else can be written.
+func (w *response) Continue() error { return w.body.ask() }
+
 // CloseWrite ends our sending side; the peer can go on sending.
 func (w *response) CloseWrite() error {
 	w.close = true
@@ -111,10 +125,13 @@ func (w *response) Close() error {
 
 // problem answers with err, in words for people.
 func (w *response) problem(err error) {
-	p := problem.Of(err)
+	p, ref := problem.Of(err), reference()
+	if p.Kind == problem.Internal && w.conn.log != nil {
+		w.conn.log.Error("a request failed", "reference", ref, "error", err)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(p.Kind.Status())
-	w.answer = append(w.answer, p.Body(reference())...)
+	w.answer = append(w.answer, p.Body(ref)...)
 }
 
 func reference() string {
@@ -183,17 +200,24 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.ended {
 		return 0, io.EOF
 	}
-	if b.expects {
-		b.expects = false
-		if _, err := b.w.conn.stream.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
-			return 0, err
-		}
+	if err := b.ask(); err != nil {
+		return 0, err
 	}
 	n, err := b.from.Read(p)
 	if errors.Is(err, io.EOF) {
 		b.ended = true
 	}
 	return n, err
+}
+
+// ask sends 100 Continue, if the peer waits for it.
+func (b *body) ask() error {
+	if !b.expects {
+		return nil
+	}
+	b.expects = false
+	_, err := b.w.conn.stream.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	return err
 }
 
 // Close does nothing: the connection ends a body.

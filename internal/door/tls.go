@@ -42,7 +42,7 @@ type TLSConfig struct {
 	Log           *slog.Logger  // what the operator should know
 	Handshake     time.Duration // bound of a handshake and of a stranger's whole stay; 10 s when zero
 	Idle          time.Duration // between two requests; 3 min when zero
-	MaxStrangers  int           // connections at a time without an identity; 256 when zero
+	MaxStrangers  int           // connections at a time without an identity, half of them from one address; 1024 when zero
 }
 
 // TLS is the mutual TLS door: TLS 1.2 or 1.3 with HTTP/1.1. The handshake takes any certificate or none, and the first answer says what is
@@ -50,7 +50,7 @@ type TLSConfig struct {
 type TLS struct {
 	cfg       TLSConfig
 	tls       *tls.Config
-	strangers chan struct{} // a token for each connection without an identity
+	strangers strangers
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // guarded by mu
@@ -66,9 +66,9 @@ func NewTLS(cfg TLSConfig) *TLS {
 		cfg.Idle = 3 * time.Minute
 	}
 	if cfg.MaxStrangers == 0 {
-		cfg.MaxStrangers = 256
+		cfg.MaxStrangers = 1024
 	}
-	d := &TLS{cfg: cfg, strangers: make(chan struct{}, cfg.MaxStrangers), conns: make(map[net.Conn]struct{})}
+	d := &TLS{cfg: cfg, strangers: strangers{most: cfg.MaxStrangers}, conns: make(map[net.Conn]struct{})}
 	d.tls = &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"},
@@ -88,7 +88,7 @@ func NewTLS(cfg TLSConfig) *TLS {
 func (d *TLS) Serve(ctx, drain context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
-	err := d.acceptAll(ctx, l)
+	err := d.acceptAll(ctx, drain, l)
 	done := make(chan struct{})
 	go func() { d.wait.Wait(); close(done) }()
 	select {
@@ -103,12 +103,12 @@ func (d *TLS) Serve(ctx, drain context.Context, l net.Listener) error {
 	return err
 }
 
-func (d *TLS) acceptAll(ctx context.Context, l net.Listener) error {
+func (d *TLS) acceptAll(ctx, drain context.Context, l net.Listener) error {
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
-			d.start(ctx, nc)
+			d.start(ctx, drain, nc)
 		case ctx.Err() != nil:
 			return nil
 		case exhausted(err):
@@ -139,22 +139,18 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// start serves a connection, if there is a place for a stranger: everyone is one until the handshake is over.
-func (d *TLS) start(ctx context.Context, accepted net.Conn) {
+// start serves a connection. Everyone is a stranger until the handshake is over, and where there are too many the oldest goes: a handshake
+// takes milliseconds, and whoever opens connections and says nothing would else keep everyone out.
+func (d *TLS) start(ctx, drain context.Context, accepted net.Conn) {
 	nc := &corked{TCPConn: accepted.(*net.TCPConn)}
-	select {
-	case d.strangers <- struct{}{}:
-	default:
-		_ = nc.Close()
-		return
-	}
+	s := d.strangers.enter(nc)
 	d.mu.Lock()
 	d.conns[nc] = struct{}{}
 	d.mu.Unlock()
 	d.wait.Add(1)
 	go func() {
 		defer d.wait.Done()
-		d.guard(ctx, nc)
+		d.guard(ctx, drain, nc, s)
 		d.mu.Lock()
 		delete(d.conns, nc)
 		d.mu.Unlock()
@@ -170,36 +166,27 @@ func (d *TLS) closeAll() {
 }
 
 // guard serves one connection and keeps its failures from the others.
-func (d *TLS) guard(ctx context.Context, nc *corked) {
-	token := &place{door: d}
-	defer token.free()
+func (d *TLS) guard(ctx, drain context.Context, nc *corked, s *stranger) {
+	defer d.strangers.leave(s)
 	defer func() {
 		if v := recover(); v != nil {
 			_ = nc.Close()
 			d.cfg.Log.Error("a connection failed", "panic", v, "address", nc.RemoteAddr().String())
 		}
 	}()
-	err := d.serveConn(ctx, nc, token)
+	err := d.serveConn(ctx, drain, nc, s)
 	_ = nc.Close()
 	if err != nil && !quiet(err) {
 		d.cfg.Log.Debug("connection ended", "address", nc.RemoteAddr().String(), "error", err)
 	}
 }
 
-// place is a stranger's place, given back once.
-type place struct {
-	door *TLS
-	once sync.Once
-}
-
-func (p *place) free() { p.once.Do(func() { <-p.door.strangers }) }
-
 // quiet reports ends that nobody needs to hear of.
 func quiet(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
 }
 
-func (d *TLS) serveConn(ctx context.Context, nc *corked, token *place) error {
+func (d *TLS) serveConn(ctx, drain context.Context, nc *corked, s *stranger) error {
 	if err := nc.SetDeadline(time.Now().Add(d.cfg.Handshake)); err != nil {
 		return err
 	}
@@ -214,13 +201,11 @@ func (d *TLS) serveConn(ctx context.Context, nc *corked, token *place) error {
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	token.free()
+	d.strangers.leave(s)
 	id.Door = "tls"
 	id.Address = nc.RemoteAddr().String()
-	ctx, cancel := context.WithCancel(identity.NewContext(ctx, &id))
-	defer cancel()
-	c := &conn{stream: tlsStream{tc, nc}, address: id.Address, ctx: ctx, handler: d.cfg.Handler,
-		admit:  func() error { return d.cfg.Authenticator.Valid(&id) },
+	c := &conn{stream: tlsStream{tc, nc}, address: id.Address, ctx: ctx, life: identity.NewContext(drain, &id), handler: d.cfg.Handler,
+		admit: func() error { return d.cfg.Authenticator.Valid(&id) }, lost: nc.lost, log: d.cfg.Log,
 		limits: limits{head: maxHead, idle: d.cfg.Idle, slow: d.cfg.Handshake, keepAlive: true}}
 	defer context.AfterFunc(ctx, c.wake)()
 	err = c.serve()
@@ -230,7 +215,7 @@ func (d *TLS) serveConn(ctx context.Context, nc *corked, token *place) error {
 
 // serveStranger tells somebody without an identity why, or lets them enrol: one request, small, and soon.
 func (d *TLS) serveStranger(ctx context.Context, tc *tls.Conn, why error) error {
-	c := &conn{stream: bounded{tc}, address: tc.RemoteAddr().String(), ctx: ctx, admit: func() error { return nil },
+	c := &conn{stream: bounded{tc}, address: tc.RemoteAddr().String(), ctx: ctx, life: ctx, log: d.cfg.Log, admit: func() error { return nil },
 		limits: limits{head: maxHeadOpen, idle: d.cfg.Handshake, slow: d.cfg.Handshake}}
 	c.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d.cfg.OpenPrefix != "" && strings.HasPrefix(r.URL.Path, d.cfg.OpenPrefix) {

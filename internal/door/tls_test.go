@@ -373,57 +373,65 @@ func TestSlowBodyOfAKnownPeerIsItsOwnMatter(t *testing.T) {
 	expect(t, resp, body, 200, "ana /build 6 <nil>")
 }
 
-func TestStrangersTakeNoMoreThanTheirPlaces(t *testing.T) {
-	o := open(t, func(c *TLSConfig) { c.MaxStrangers = 4; c.Handshake = time.Minute })
+// TestStrangersKeepNobodyOut fills every place with connections that say nothing: the oldest of them goes, and whoever comes gets in.
+func TestStrangersKeepNobodyOut(t *testing.T) {
+	o := open(t, func(c *TLSConfig) { c.MaxStrangers = 8; c.Handshake = time.Minute })
 	known := o.dial(t, true)
 	resp, body := talk(t, known, ping)
 	expect(t, resp, body, 200, "ana")
-	var held []net.Conn
-	for range 4 {
+	var idle []net.Conn
+	for range 20 {
 		c, err := net.Dial("tcp", o.address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		held = append(held, c)
+		idle = append(idle, c)
 	}
-	extra, err := net.Dial("tcp", o.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	closes(t, extra)
+	resp, body = talk(t, o.dial(t, true), ping)
+	expect(t, resp, body, 200, "ana")
 	resp, body = talk(t, known, ping) // who is in stays in
 	expect(t, resp, body, 200, "ana")
-	for _, c := range held {
+	closes(t, idle[0])
+	for _, c := range idle {
 		_ = c.Close()
 	}
-	eventually(t, "a place is free again", func() bool {
-		c, err := tls.Dial("tcp", o.address, o.config(true))
-		if err != nil {
-			return false
-		}
-		defer c.Close() //nolint:errcheck // nothing was sent
-		_, err = io.WriteString(c, ping)
-		if err != nil {
-			return false
-		}
-		_, err = http.ReadResponse(bufio.NewReader(c), nil)
-		return err == nil
-	})
 }
 
-// eventually tries until it holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("it does not come about that %s", what)
-		case <-tick.C:
-		}
+// address is a peer's, and closed tells that its connection was.
+type address struct {
+	net.Conn
+	from   string
+	closed bool
+}
+
+func (a *address) RemoteAddr() net.Addr { return addr(a.from) }
+func (a *address) Close() error         { a.closed = true; return nil }
+
+type addr string
+
+func (addr) Network() string  { return "tcp" }
+func (a addr) String() string { return string(a) }
+
+func TestOldestStrangerOfACrowdGoes(t *testing.T) {
+	s := strangers{most: 4}
+	from := func(host string) *address { return &address{from: host + ":1"} }
+	a1, a2, a3, b1, c1, d1 := from("a"), from("a"), from("a"), from("b"), from("c"), from("d")
+	for _, c := range []*address{a1, a2, b1} {
+		s.enter(c)
+	}
+	s.enter(a3) // half of the room is a's already
+	if !a1.closed || a2.closed || b1.closed {
+		t.Error("not the oldest of the same address went")
+	}
+	in := s.enter(c1)
+	s.enter(d1) // full: the oldest of all
+	if !a2.closed || a3.closed || b1.closed || c1.closed {
+		t.Error("not the oldest of all went")
+	}
+	s.leave(in)
+	s.leave(in)
+	if s.queue.Len() != 3 || s.from["c"] != 0 || s.from["b"] != 1 {
+		t.Errorf("%d left, %v", s.queue.Len(), s.from)
 	}
 }
 

@@ -32,8 +32,9 @@ type Engine struct {
 	cfg Config
 
 	mu     sync.Mutex
-	idle   []*upstream // guarded by mu; the last used is the last in it
-	closed bool        // guarded by mu
+	idle   []*upstream            // guarded by mu; the last used is the last in it
+	open   map[*upstream]struct{} // guarded by mu: all there are, idle or in use
+	closed bool                   // guarded by mu
 }
 
 // New makes an Engine; it connects when it is first used.
@@ -44,19 +45,19 @@ func New(cfg Config) *Engine {
 	if cfg.Dial == 0 {
 		cfg.Dial = 5 * time.Second
 	}
-	return &Engine{cfg: cfg}
+	return &Engine{cfg: cfg, open: make(map[*upstream]struct{})}
 }
 
 // Endpoint is where the engine is.
 func (e *Engine) Endpoint() Endpoint { return e.cfg.Endpoint }
 
-// Close closes the idle connections; those in use end with their exchange.
+// Close closes every connection. Exchanges that are under way break off: whoever closes has waited long enough.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	for _, u := range e.idle {
-		u.close()
+	for u := range e.open {
+		_ = u.conn.Close() // its exchange sees it, and gives its buffer back
 	}
 	e.idle = nil
 }
@@ -68,11 +69,10 @@ func (e *Engine) get(ctx context.Context) (*upstream, error) {
 		if u == nil {
 			return e.dial(ctx)
 		}
-		// A Unix socket tells at the first write that its other end is closed; TCP takes the bytes, and they may be lost.
-		if e.cfg.Endpoint.Network == "unix" || !u.stale() {
+		if !u.stale() {
 			return u, nil
 		}
-		u.close()
+		e.discard(u)
 	}
 }
 
@@ -91,12 +91,22 @@ func (e *Engine) pop() *upstream {
 func (e *Engine) put(u *upstream) {
 	u.kept = true
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed || len(e.idle) >= e.cfg.MaxIdle {
-		u.close()
-		return
+	keep := !e.closed && len(e.idle) < e.cfg.MaxIdle
+	if keep {
+		e.idle = append(e.idle, u)
 	}
-	e.idle = append(e.idle, u)
+	e.mu.Unlock()
+	if !keep {
+		e.discard(u)
+	}
+}
+
+// discard closes a connection for good.
+func (e *Engine) discard(u *upstream) {
+	e.mu.Lock()
+	delete(e.open, u)
+	e.mu.Unlock()
+	u.close()
 }
 
 func (e *Engine) dial(ctx context.Context) (*upstream, error) {
@@ -105,7 +115,20 @@ func (e *Engine) dial(ctx context.Context) (*upstream, error) {
 	if err != nil {
 		return nil, e.unreachable(err)
 	}
-	return newUpstream(c)
+	u, err := newUpstream(c)
+	if err != nil {
+		_ = c.Close() // it was never used
+		return nil, err
+	}
+	e.mu.Lock()
+	e.open[u] = struct{}{}
+	closed := e.closed
+	e.mu.Unlock()
+	if closed {
+		e.discard(u)
+		return nil, problem.New(problem.Unavailable, "this server is stopping")
+	}
+	return u, nil
 }
 
 // unreachable says what is wrong with the way to the engine, without what a stranger need not know.

@@ -24,6 +24,8 @@ type Peer interface {
 	ReadRaw(p []byte) (int, error)
 	// Watch calls gone from another goroutine when the peer ended its sending side (io.EOF) or is lost.
 	Watch(gone func(error))
+	// Lost reports that the peer's connection is gone, as far as the network knows; what it sent before may still be unread.
+	Lost() bool
 	// StopReading ends a read of the request's body that is under way.
 	StopReading()
 	// Last says that no request can follow on this connection.
@@ -72,8 +74,10 @@ type exchange struct {
 	out    int64
 	head   head
 
-	upload chan struct{} // closed when the body was sent, or won't be; nil when there was none to send beside the answer
-	broken atomic.Bool   // the connection to the engine can't be used again
+	upload  chan struct{} // closed when the body was sent, or won't be; nil when there was none to send beside the answer
+	badBody error         // why the peer's body could not be read to its end; to be looked at when upload is closed
+	broken  atomic.Bool   // the connection to the engine can't be used again
+	stopped atomic.Bool   // what is still to be sent is of no use
 
 	mu   sync.Mutex
 	over bool // guarded by mu: the connection is not ours any more
@@ -90,7 +94,8 @@ func (e *Engine) Do(ctx context.Context, p Peer, req *Request) (Outcome, error) 
 	return Outcome{Status: x.head.status, In: x.in.Load(), Out: x.out}, err
 }
 
-// start sends the request. A kept connection that the engine has closed meanwhile is replaced: none of the request has reached it.
+// start sends the request. A kept connection that the engine has closed meanwhile is replaced when it took not one byte: what was begun
+// is never sent a second time, since the engine may be carrying it out.
 func (x *exchange) start(ctx context.Context) error {
 	for {
 		up, err := x.engine.get(ctx)
@@ -98,11 +103,15 @@ func (x *exchange) start(ctx context.Context) error {
 			return err
 		}
 		x.up = up
-		err = x.send()
-		if err == nil {
+		n, err := x.send()
+		switch {
+		case err == nil:
 			return nil
+		case n > 0:
+			x.broken.Store(true)
+			return nil // its answer may be there already, and says why it took no more
 		}
-		up.close()
+		x.engine.discard(up)
 		x.up = nil
 		if !up.kept || !errors.Is(err, syscall.EPIPE) {
 			return problem.Wrap(err, problem.Unavailable, "the Docker Engine closed the connection before it took the request")
@@ -110,25 +119,34 @@ func (x *exchange) start(ctx context.Context) error {
 	}
 }
 
-func (x *exchange) send() error {
+// maxWhole is the largest body that goes out together with the head. A larger one goes beside the answer: an engine that has answered reads
+// no more of it, and a write would wait for ever.
+const maxWhole = 16 << 10
+
+// send writes the request, or its head when there is a body to go beside the answer. It says how much of it went out.
+func (x *exchange) send() (int, error) {
 	b := smallBuffers.Get().(*[]byte)
 	defer smallBuffers.Put(b)
 	msg := appendHead((*b)[:0], x.req)
-	whole := x.req.Body == nil
-	if whole && len(x.req.Start) > 0 {
+	whole := x.req.Body == nil && len(x.req.Start) <= maxWhole
+	deadline := time.Time{}
+	if whole {
 		x.in.Store(int64(len(x.req.Start)))
 		msg = append(msg, x.req.Start...)
+		deadline = time.Now().Add(patience)
 	}
-	_, err := x.up.conn.Write(msg)
+	if err := x.up.conn.SetReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	n, err := x.up.conn.Write(msg)
 	if err != nil {
-		return fmt.Errorf("write to the engine: %w", err)
+		return n, fmt.Errorf("write to the engine: %w", err)
 	}
 	if !whole {
 		x.upload = make(chan struct{})
 		go x.sendBody()
-		return x.up.conn.SetReadDeadline(time.Time{})
 	}
-	return x.up.conn.SetReadDeadline(time.Now().Add(patience))
+	return n, nil
 }
 
 // ours are headers that frame a message or name its end, which are never the caller's to set (RFC 9110 section 7.6.1).
@@ -174,6 +192,7 @@ func (x *exchange) sendBody() {
 		x.peer.Watch(x.gone)
 	case err == nil:
 	case errors.Is(err, errPeer):
+		x.badBody = err
 		x.gone(err)
 	default:
 		x.broken.Store(true) // the engine does not want the rest; its answer says why
@@ -191,12 +210,16 @@ func (x *exchange) copyBody() error {
 		n := copy((*b)[chunkRoom:len(*b)-2], start)
 		start = start[n:]
 		var rerr error
-		if n == 0 {
+		switch {
+		case n > 0:
+		case x.req.Body == nil:
+			rerr = io.EOF
+		default:
 			n, rerr = x.req.Body.Read((*b)[chunkRoom : len(*b)-2])
 		}
 		x.in.Add(int64(n))
 		if n > 0 {
-			if _, err := x.up.conn.Write(x.piece(*b, n)); err != nil {
+			if err := x.writeUp(x.piece(*b, n)); err != nil {
 				return err
 			}
 		}
@@ -227,8 +250,29 @@ func (x *exchange) endBody() error {
 	if x.req.Length >= 0 {
 		return nil
 	}
-	_, err := x.up.conn.Write([]byte("0\r\n\r\n"))
-	return err
+	return x.writeUp([]byte("0\r\n\r\n"))
+}
+
+// lookAfter is how long a write to the engine may be stuck before we look whether the peer is still there.
+const lookAfter = 5 * time.Second
+
+// writeUp writes to the engine, for as long as that takes and the peer is there: a container that doesn't read its input is no error.
+func (x *exchange) writeUp(b []byte) error {
+	for {
+		if err := x.up.conn.SetWriteDeadline(time.Now().Add(lookAfter)); err != nil {
+			return err
+		}
+		n, err := x.up.conn.Write(b)
+		b = b[n:]
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded) || x.stopped.Load():
+			return err
+		case x.peer.Lost():
+			return fmt.Errorf("%w while the engine took nothing", errPeer)
+		}
+	}
 }
 
 // gone ends the engine's side as the peer ended its own: a peer that ended its sending side may still wait for the answer.
@@ -263,6 +307,9 @@ func (x *exchange) fill() error {
 func (x *exchange) answer() error {
 	if err := x.readHead(); err != nil {
 		x.broken.Store(true)
+		if bad := x.bodyError(); bad != nil {
+			return problem.Wrap(bad, problem.Invalid, "this request's body can't be read")
+		}
 		return problem.Wrap(err, problem.Unavailable, "the Docker Engine closed the connection without an answer").
 			WithHint("whoever runs this server looks at the engine: journalctl -u docker")
 	}
@@ -286,6 +333,19 @@ func (x *exchange) answer() error {
 	case empty:
 	}
 	return x.relay(untilLength(0), false)
+}
+
+// bodyError is why the peer's body could not be read, if that is what ended the exchange.
+func (x *exchange) bodyError() error {
+	if x.upload == nil {
+		return nil
+	}
+	select {
+	case <-x.upload:
+		return x.badBody
+	case <-time.After(patience): // it goes on: it was not the body
+		return nil
+	}
 }
 
 // readHead reads until the head of the final answer stands in the buffer. Informational answers (RFC 9110 section 15.2) are not for the peer.
@@ -321,6 +381,7 @@ func (x *exchange) end() {
 		case <-x.upload:
 		case <-grace.C:
 			x.broken.Store(true)
+			x.stopped.Store(true)
 			x.peer.StopReading()
 			_ = x.up.conn.SetWriteDeadline(time.Unix(1, 0)) // a write to an engine that reads no more
 			<-x.upload
@@ -332,7 +393,7 @@ func (x *exchange) end() {
 	switch {
 	case x.up == nil:
 	case x.broken.Load() || len(x.up.held()) > 0:
-		x.up.close()
+		x.engine.discard(x.up)
 	default:
 		x.engine.put(x.up)
 	}

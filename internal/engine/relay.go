@@ -180,7 +180,9 @@ func (x *exchange) relayRaw() error {
 		_ = x.up.conn.Close() // both ends are to see it
 		_ = x.peer.Close()
 	case x.peer.CloseWrite() != nil || x.up.hungUp():
+		x.stopped.Store(true)
 		x.peer.StopReading()
+		_ = x.up.conn.SetWriteDeadline(time.Unix(1, 0)) // it is closed at its other end
 	}
 	uerr := <-up
 	if derr == nil {
@@ -216,7 +218,11 @@ func (x *exchange) rawUp() error {
 		n, err := x.peer.ReadRaw(buf)
 		x.in.Add(int64(n))
 		if n > 0 {
-			if _, werr := x.up.conn.Write(buf[:n]); werr != nil {
+			switch werr := x.writeUp(buf[:n]); {
+			case errors.Is(werr, errPeer):
+				_ = x.up.conn.Close()
+				return werr
+			case werr != nil:
 				return nil // the engine wants no more, and may have more to say
 			}
 		}

@@ -32,8 +32,10 @@ type upstream struct {
 	kept  bool    // it waited in the pool, and the engine may have closed it there
 
 	block, once func(fd uintptr) bool // made once, so that a read allocates nothing
+	peek        func(fd uintptr)
 	n           int
 	err         error
+	quiet       bool // what peek found: open, and nothing said
 }
 
 // newUpstream takes a connection over.
@@ -49,6 +51,11 @@ func newUpstream(c net.Conn) (*upstream, error) {
 	u := &upstream{conn: c, raw: raw}
 	u.block = func(fd uintptr) bool { return u.readNow(fd) || u.err != nil }
 	u.once = func(fd uintptr) bool { u.readNow(fd); return true }
+	u.peek = func(fd uintptr) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		u.quiet = err == unix.EAGAIN
+	}
 	return u, nil
 }
 
@@ -189,13 +196,9 @@ func (u *upstream) hungUp() bool {
 	return err != nil || gone
 }
 
-// stale reports that an idle connection has been closed by the engine, or has said something that nobody asked for.
+// stale reports that an idle connection was closed by the engine, or that something came on it that nobody asked for: whoever got it for
+// an answer would read what was meant for somebody else.
 func (u *upstream) stale() bool {
-	stale := true
-	err := u.raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		stale = err != unix.EAGAIN
-	})
-	return err != nil || stale
+	err := u.raw.Control(u.peek)
+	return err != nil || !u.quiet
 }

@@ -40,6 +40,10 @@ type peer interface {
 	http.ResponseWriter
 	engine.Peer
 	SetReadDeadline(t time.Time) error
+	// Admit asks whether the peer is still who it was.
+	Admit() error
+	// Continue asks for a body that waits to be asked for.
+	Continue() error
 }
 
 // Bounds of a body that is read for its facts.
@@ -63,11 +67,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	begun := time.Now()
-	id := identity.FromContext(r.Context())
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	call := engineapi.Read(r.Method, path, query)
 	req := request(r, call)
-	decision, malformed := judge(p, r, id, call, req)
+	id, decision, malformed := judge(p, r, call, req)
 	intent := audit.Intent{Identity: id, Method: r.Method, Path: path, Call: call, Decision: decision}
 	handle, err := g.Trail.Begin(r.Context(), &intent, durability(call, decision))
 	switch {
@@ -83,22 +86,32 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // judge reads what the decision needs and makes req what the engine will get. A request that can't be read is denied, for that reason.
-func judge(p peer, r *http.Request, id identity.Identity, call *engineapi.Call, req *engine.Request) (policy.Decision, error) {
-	err := readFacts(p, r, call, req)
+// Who asks is looked at last: a body may take its time, and an identity that was removed meanwhile decides nothing.
+func judge(p peer, r *http.Request, call *engineapi.Call, req *engine.Request) (identity.Identity, policy.Decision, error) {
+	read, err := readFacts(p, r, call, req)
+	if err == nil && read {
+		err = p.Admit()
+	}
+	id := identity.FromContext(r.Context())
 	d := policy.Decide(id, call)
 	if err == nil && d.Effect == policy.Allow && !d.AsCame {
 		err = rebuild(call, req)
 	}
 	if err != nil {
-		return policy.Decision{Reason: problem.Of(err).Message}, err // the zero effect: denied
+		return id, policy.Decision{Reason: problem.Of(err).Message}, err // the zero effect: denied
 	}
-	return d, nil
+	return id, d, nil
 }
 
 // carry has the engine do it, and records how it ended.
 func (g *Gateway) carry(ctx context.Context, p peer, d policy.Decision, req *engine.Request, h audit.Handle, begun time.Time) {
 	if d.Redact {
 		req.Edit = redact
+	}
+	// Before the answer begins: later it would stand in its middle.
+	if err := p.Continue(); err != nil {
+		h.End(audit.Result{Duration: time.Since(begun), Error: err.Error()})
+		return
 	}
 	out, err := g.Engine.Do(ctx, p, req)
 	res := audit.Result{Status: out.Status, In: out.In, Out: out.Out, Duration: time.Since(begun)}
@@ -158,22 +171,22 @@ func durability(call *engineapi.Call, d policy.Decision) audit.Durability {
 }
 
 // readFacts reads a body that facts are in, within its bounds, and keeps it for the engine.
-func readFacts(p peer, r *http.Request, call *engineapi.Call, req *engine.Request) error {
+func readFacts(p peer, r *http.Request, call *engineapi.Call, req *engine.Request) (read bool, err error) {
 	if req.Body == nil || call.Route == nil || !call.Route.HasFacts() {
-		return nil
+		return false, nil
 	}
 	b, whole, err := readBounded(p, r)
 	if err != nil {
-		return err
+		return true, err
 	}
 	req.Start = b
 	if !whole {
 		call.Unread = "the body is over 1 MiB"
-		return nil
+		return true, nil
 	}
 	req.Body, req.Length = nil, int64(len(b))
 	call.ReadBody(b)
-	return nil
+	return true, nil
 }
 
 func readBounded(p peer, r *http.Request) (b []byte, whole bool, err error) {

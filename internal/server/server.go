@@ -203,7 +203,12 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	drain, stop := context.WithCancel(context.Background())
 	defer stop()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.cfg.Drain, stop) })()
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(s.cfg.Drain, func() {
+			stop()
+			s.engine.Close() // ends what waits for the engine, too
+		})
+	})()
 	done := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		go func() { done <- s.door.Serve(ctx, drain, l) }()

@@ -1,0 +1,5 @@
+package door
+
+import "golang.org/x/sys/unix"
+
+const rdhup = unix.POLLRDHUP
