@@ -54,8 +54,16 @@ func (l *lockedBuffer) String() string {
 // start starts a server in a state directory.
 func start(t *testing.T, state string, e *enginetest.Engine) *running {
 	t.Helper()
-	r := &running{t: t, engine: e, log: &lockedBuffer{}}
-	s, err := New(t.Context(), Config{Listen: []string{"127.0.0.1:0"}, State: state, Engine: "unix://" + e.Socket(), Drain: time.Second},
+	r := startOn(t, state, e.Socket())
+	r.engine = e
+	return r
+}
+
+// startOn starts a server on whatever engine listens at a socket.
+func startOn(t *testing.T, state, socket string) *running {
+	t.Helper()
+	r := &running{t: t, log: &lockedBuffer{}}
+	s, err := New(t.Context(), Config{Listen: []string{"127.0.0.1:0"}, State: state, Engine: "unix://" + socket, Drain: 200 * time.Millisecond},
 		slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
