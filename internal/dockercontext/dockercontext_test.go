@@ -23,7 +23,10 @@ var prod = Context{
 func openNew(t *testing.T) *Store {
 	t.Helper()
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	t.Setenv("DOCKER_CONTEXT", "")
+	t.Setenv("DOCKER_CONTEXT", "") // puts back what was set
+	if err := os.Unsetenv("DOCKER_CONTEXT"); err != nil { // set and empty, docker 20.10 takes it for a name
+		t.Fatal(err)
+	}
 	s, err := Open("")
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +180,17 @@ func TestContextsOfAnotherServerAreNotReplaced(t *testing.T) {
 	other := prod
 	other.Owner.Authority, other.Key = "f2", []byte("key2")
 	wantProblem(t, s.Write(other), problem.Conflict, `"prod" leads to another pierhead server, as ana`, "docker context rm prod")
+	if got, err := s.Read("prod"); err != nil || string(got.Key) != "key" {
+		t.Errorf("Read = %+v, %v", got, err)
+	}
+}
+
+func TestContextsOfAnotherIdentityAreNotReplaced(t *testing.T) {
+	s := openNew(t)
+	write(t, s, prod)
+	other := prod
+	other.Owner.Identity, other.Key = "ben", []byte("key2")
+	wantProblem(t, s.Write(other), problem.Conflict, `"prod" belongs to ana`, "docker context rm prod")
 	if got, err := s.Read("prod"); err != nil || string(got.Key) != "key" {
 		t.Errorf("Read = %+v, %v", got, err)
 	}

@@ -169,13 +169,11 @@ func (s *Server) listening() []string {
 	return out
 }
 
-// Addresses are the doors' addresses as people reach them, host:port: a door on every address is reached by the first configured name.
+// Addresses are the doors' addresses as people reach them, host:port: a door on every address is reached by the server's first name, as it
+// stands in invites.
 func (s *Server) Addresses() []string {
 	out := s.listening()
-	name := "localhost"
-	if len(s.cfg.Names) > 0 {
-		name = s.cfg.Names[0]
-	}
+	name := publicName(s.names)
 	for i, a := range out {
 		if host, port, err := net.SplitHostPort(a); err == nil && unspecified(host) {
 			out[i] = net.JoinHostPort(name, port)
@@ -272,6 +270,16 @@ func certificateNames(cfg Config) []string {
 		names = append(names, host)
 	}
 	return unique(append(names, "localhost", "127.0.0.1", "::1"))
+}
+
+// publicName is the first name that others than this host can use.
+func publicName(names []string) string {
+	for _, n := range names {
+		if ip := net.ParseIP(n); n != "localhost" && !ip.IsLoopback() {
+			return n
+		}
+	}
+	return "localhost"
 }
 
 func unspecified(host string) bool {
