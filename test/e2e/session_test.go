@@ -213,6 +213,8 @@ var volatile = []struct {
 	pattern *regexp.Regexp
 	stand   string
 }{
+	// Docker's command 20.10 gives up its own wait for a container that could not start, and now and then says so.
+	{regexp.MustCompile(`(?m)^time="[^"]*" level=error msg="error waiting for container: context canceled"\n`), ""},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| [+-]\d{4} \w+|[+-]\d\d:\d\d)?`), "TIME"},
 	{regexp.MustCompile(`SWMTKN-[-a-z0-9]+`), "TOKEN"},
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "ID"},
