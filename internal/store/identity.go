@@ -115,8 +115,9 @@ func (s *Store) Admit(name identity.Name, cred identity.Credential) (identity.Id
 		return identity.Identity{}, problem.New(problem.Unauthenticated, "identity %q was removed", name).
 			WithHint("ask for a new invite; an owner makes it with: pierhead invite %s", name)
 	}
-	if err != nil {
-		return identity.Identity{}, err
+	if err != nil { // its cause may name the server's files, which are nothing for its callers
+		return identity.Identity{}, problem.Wrap(err, problem.Unavailable, "identity %q can't be looked up now", name).
+			WithHint("the operator finds the cause in the server's log")
 	}
 	if !r.Holds(cred.Serial) { // stops a certificate from before the identity's removal, once the name is invited again
 		return identity.Identity{}, problem.New(problem.Unauthenticated, "certificate %s of %q is not among those that count", cred.Serial, name).

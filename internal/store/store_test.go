@@ -238,6 +238,12 @@ func TestDamagedAndFalseFilesRefuseTheirNameAlone(t *testing.T) {
 	for name, sentence := range map[string]string{"ben": "is damaged", "owner": `holds the identity "ana"`, "eve": "is open to others"} {
 		_, err := s.Identity(identity.MustName(name))
 		wantProblem(t, err, problem.Conflict, sentence, "")
+		// The caller is not told what lies where on the server; the operator's log is.
+		_, err = s.Admit(identity.MustName(name), identity.Credential{Serial: name})
+		wantProblem(t, err, problem.Unavailable, "can't be looked up now", "operator")
+		if p := problem.Of(err); strings.Contains(p.Message+p.Hint, s.Dir()) || !strings.Contains(p.Error(), sentence) {
+			t.Errorf("Admit says %q, hint %q, cause %v", p.Message, p.Hint, p.Err)
+		}
 	}
 	if r, err := s.Identity(ana); err != nil || r.Role != "viewer" {
 		t.Errorf("Identity(ana) = %+v, %v", r, err)
@@ -254,7 +260,7 @@ func TestWithoutItsDirectoryNobodyIsAdmitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.Admit(ana, identity.Credential{Serial: "ana"})
-	wantProblem(t, err, problem.Unavailable, "identities can't be looked up now", "")
+	wantProblem(t, err, problem.Unavailable, "can't be looked up now", "")
 }
 
 // What is removed while it is being changed does not come back, and no change is lost.
