@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,19 +49,33 @@ func (u usageError) Unwrap() error { return u.err }
 func render(w io.Writer, err error) int {
 	var u usageError
 	if errors.As(err, &u) {
-		fmt.Fprintf(w, "pierhead: error: %v\npierhead: hint: see pierhead --help, or --help after any command\n", u.err)
+		fmt.Fprintf(w, "pierhead: error: %s\npierhead: hint: see pierhead --help, or --help after any command\n", visible(u.Error()))
 		return 2
 	}
 	var p *problem.Error
 	if !errors.As(err, &p) {
-		fmt.Fprintf(w, "pierhead: error: %v\n", err)
+		fmt.Fprintf(w, "pierhead: error: %s\n", visible(err.Error()))
 		return 1
 	}
-	fmt.Fprintf(w, "pierhead: error: %s\n", p.Error())
+	fmt.Fprintf(w, "pierhead: error: %s\n", visible(p.Error()))
 	if p.Hint != "" {
-		fmt.Fprintf(w, "pierhead: hint: %s\n", p.Hint)
+		fmt.Fprintf(w, "pierhead: hint: %s\n", visible(p.Hint))
 	}
 	return 1
+}
+
+// visible writes what is not printable as an escape: an error can hold what another server or a file said, and stops control sequences
+// and lines of their making from reaching the terminal. Letters of every language stay.
+func visible(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return b.String()
 }
 
 // noArgs refuses arguments, in words.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,21 +104,27 @@ func pasted(text string) string {
 
 func writeContext(s streams, contexts *dockercontext.Store, e *enrol.Enrolment, name string, use bool) error {
 	owner := dockercontext.Owner{Authority: e.Fingerprint, Identity: e.Name.String()}
-	if name == "" {
-		var err error
-		if name, err = freeName(contexts, e.Host, owner); err != nil {
-			return err
-		}
+	free, err := freeName(contexts, cmp.Or(name, baseName(e.Host)), owner)
+	if err != nil {
+		return err
 	}
-	err := contexts.Write(dockercontext.Context{
-		Name: name, Host: "tcp://" + e.Host, Owner: owner, CA: e.CA, Cert: e.Cert, Key: e.Key,
+	err = contexts.Write(dockercontext.Context{
+		Name: free, Host: "tcp://" + e.Host, Owner: owner, CA: e.CA, Cert: e.Cert, Key: e.Key,
 		Description: fmt.Sprintf("%s at %s (pierhead)", e.Name, e.Host),
 	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(s.out, "enrolled as %s, role %s, until %s\n", e.Name, e.Role, e.NotAfter.Local().Format("2 January 15:04 MST"))
-	fmt.Fprintf(s.out, "wrote the Docker context %q for tcp://%s\n", name, e.Host)
+	fmt.Fprintf(s.out, "wrote the Docker context %q for tcp://%s\n", free, e.Host)
+	if name != "" && free != name {
+		return nameTaken(name, free)
+	}
+	return next(s, contexts, free, use)
+}
+
+// next makes the context docker's own, when that is wanted, and says how to use it.
+func next(s streams, contexts *dockercontext.Store, name string, use bool) error {
 	if !use {
 		fmt.Fprintf(s.out, "next: docker --context %s ps\n", name)
 		return nil
@@ -134,10 +141,16 @@ func writeContext(s streams, contexts *dockercontext.Store, e *enrol.Enrolment, 
 	return nil
 }
 
-// freeName is the first of HOST, HOST-IDENTITY, HOST-IDENTITY-2... that is free, or that this identity had before: a second identity on
+// nameTaken refuses to replace the key of another identity. Whose it is was not to be known before the invite was used up, so the
+// certificate is kept under a name of its own.
+func nameTaken(wanted, written string) error {
+	return problem.New(problem.Conflict, "the Docker context %q belongs to another identity, and was left as it is; yours is %q", wanted, written).
+		WithHint("docker --context %s ps; to have the other name, remove it first, docker context rm %s, and enrol with a new invite", written, wanted)
+}
+
+// freeName is the first of BASE, BASE-IDENTITY, BASE-IDENTITY-2... that is free, or that this identity had before: a second identity on
 // the same machine does not cost the first its key.
-func freeName(contexts *dockercontext.Store, address string, owner dockercontext.Owner) (string, error) {
-	base := baseName(address)
+func freeName(contexts *dockercontext.Store, base string, owner dockercontext.Owner) (string, error) {
 	long := base + "-" + strings.ReplaceAll(owner.Identity, "@", "-")
 	for i := range 100 {
 		name := base

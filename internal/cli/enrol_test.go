@@ -165,6 +165,21 @@ func TestIdentitiesOnOneMachineKeepTheirContexts(t *testing.T) {
 	}
 }
 
+func TestASecondIdentityDoesNotTakeTheContextOfTheFirst(t *testing.T) {
+	h := newHarbour(t)
+	h.must("enrol", h.invite("ana"), "--context", "prod")
+	before := untar(t, h.must("bundle", "export", "--context", "prod"))
+	code, _, stderr := h.run("", "enrol", h.invite("ben"), "--context", "prod", "--use")
+	if code != 1 || !strings.Contains(stderr, `the Docker context "prod" belongs to another identity`) || !strings.Contains(stderr, "docker --context prod-ben ps") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if after := untar(t, h.must("bundle", "export", "--context", "prod")); !bytes.Equal(before["key.pem"], after["key.pem"]) {
+		t.Error("the first identity's key is gone")
+	}
+	h.must("bundle", "export", "--context", "prod-ben") // the invite was not lost
+	h.must("enrol", h.invite("ana"), "--context", "prod")
+}
+
 func TestAForeignContextCostsNoInvite(t *testing.T) {
 	h := newHarbour(t)
 	docker, err := exec.LookPath("docker")

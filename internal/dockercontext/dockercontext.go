@@ -119,7 +119,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckWritable refuses a name that Write would: one that is malformed, or of a context that is not of this authority.
+// CheckWritable refuses a name before it is known who enrols: one that is malformed, or of a context that is not of this authority.
 func (s *Store) CheckWritable(name, authority string) error {
 	owner, err := s.Owner(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -161,10 +161,14 @@ func tryWrite(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// Write makes the context, or replaces one of the same authority.
+// Write makes the context, or replaces one of the same identity.
 func (s *Store) Write(c Context) error {
 	if err := s.CheckWritable(c.Name, c.Owner.Authority); err != nil {
 		return err
+	}
+	if owner, err := s.Owner(c.Name); err == nil && owner != c.Owner { // stops one identity from costing another its only key
+		return problem.New(problem.Conflict, "the Docker context %q belongs to %s", c.Name, owner.Identity).
+			WithHint("choose another name: --context OTHER, or remove it first: docker context rm %s", c.Name)
 	}
 	if len(c.CA) == 0 || len(c.Cert) == 0 || len(c.Key) == 0 || c.Owner.Authority == "" {
 		return errors.New("write context: it has no owner, or lacks one of its TLS files")

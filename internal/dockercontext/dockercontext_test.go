@@ -117,7 +117,7 @@ func TestReplacingKeepsTheTLSFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := prod
-	again.Host, again.Cert, again.Key, again.Owner.Identity = "tcp://other:2376", []byte("cert2"), []byte("key2"), "ben"
+	again.Host, again.Cert, again.Key = "tcp://other:2376", []byte("cert2"), []byte("key2")
 	write(t, s, again)
 	if got, err := s.Read("prod"); err != nil || !reflect.DeepEqual(got, again) {
 		t.Errorf("Read = %+v, %v, want %+v", got, err, again)
@@ -349,9 +349,10 @@ func TestRealDockerReadsIt(t *testing.T) {
 	if err := s.Use("prod"); err != nil {
 		t.Fatal(err)
 	}
-	if show := strings.TrimSpace(run("context", "show")); show != "prod" {
-		t.Errorf("docker context show = %s", show)
+	if b, err := os.ReadFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json")); err != nil || !strings.Contains(string(b), `"currentContext": "prod"`) {
+		t.Errorf("docker's config.json is %s, %v", b, err)
 	}
+	run("--context", "default", "context", "use", "default") // docker 20.10 reads the current one's certificates, which are not real
 	if err := s.Remove("copy"); err != nil {
 		t.Fatal(err)
 	}

@@ -181,7 +181,10 @@ func cause(err error) error {
 }
 
 func namesIn(c *x509.Certificate) []string {
-	names := c.DNSNames
+	names := make([]string, 0, len(c.DNSNames)+len(c.IPAddresses))
+	for _, name := range c.DNSNames { // nobody vouches for this certificate: stops control sequences in it
+		names = append(names, plain(name))
+	}
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +23,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/authority"
@@ -425,6 +427,36 @@ func TestGuessingIsBoundedAndDoesNotShutOutTheInvited(t *testing.T) {
 	mustEnrol(t, link)
 }
 
+// TestAUsedInviteDoesNotFillTheTrail is the attack of somebody who has nothing but an old line: each refusal was a note on disk.
+func TestAUsedInviteDoesNotFillTheTrail(t *testing.T) {
+	p := newPlace(t)
+	link := p.invite()
+	mustEnrol(t, link)
+	synctest.Test(t, func(t *testing.T) {
+		server, err := enrol.NewServer(enrol.Config{Store: p.store, Authority: p.authority, Recorder: p.trail, Now: p.now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.handler = server
+		start := len(p.trail.all())
+		for range 500 {
+			status, message := p.post(`{"invite":"` + link.ID + `","secret":"` + link.Secret + `","csr":""}`)
+			if status != 409 || !strings.Contains(message, "was used by") {
+				t.Fatalf("answer = %d %q", status, message)
+			}
+		}
+		<-time.After(3 * time.Minute)
+		synctest.Wait()
+		notes := p.trail.all()[start:]
+		if len(notes) != 21 {
+			t.Fatalf("%d notes were written for 500 refusals, want 20 and a summary", len(notes))
+		}
+		if n := notes[20]; n.Outcome != enrol.Refused || n.Invite != link.ID || n.Address == "" || !strings.HasPrefix(n.Reason, "480 enrolments were refused") {
+			t.Errorf("the summary is %+v", n)
+		}
+	})
+}
+
 // Fifty clients race with one invite against two servers, each with a Store of its own on one state directory.
 func TestOneInviteHasOneWinner(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
@@ -463,6 +495,21 @@ func TestOneInviteHasOneWinner(t *testing.T) {
 	}
 }
 
+// selfSigned is what anybody can make: a certificate for any name, vouched for by nobody.
+func selfSigned(t *testing.T, name string) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{name}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
 func TestTheClientTrustsNobodyElse(t *testing.T) {
 	p := newPlace(t)
 	link := p.invite()
@@ -489,6 +536,7 @@ func TestTheClientTrustsNobodyElse(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}), cert)
 	}
+	hostile := serveTLS(t, imposter, selfSigned(t, "x\x1b[2J\r\npierhead: enrolled as owner"))
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	for name, row := range map[string]struct {
@@ -499,6 +547,7 @@ func TestTheClientTrustsNobodyElse(t *testing.T) {
 		"another server answers":  {other.host, link.Fingerprint, problem.Unauthenticated, "its authority has another fingerprint", "somebody may be in between"},
 		"the real root, replayed": {serveTLS(t, imposter, cert), link.Fingerprint, problem.Unauthenticated, "shows the right authority but holds no certificate of it", "the secret was not sent"},
 		"other names":             {elsewhere.host, elsewhere.authority.Fingerprint(), problem.Unauthenticated, "is for other names: docker.example", "add this one to names"},
+		"escapes in its names":    {hostile, link.Fingerprint, problem.Unauthenticated, "is for other names: x?[2J??pierhead: enrolled as owner", "add this one to names"},
 		"plain HTTP":              {strings.TrimPrefix(plain.URL, "http://"), link.Fingerprint, problem.Unsupported, "does not speak TLS", "port"},
 		"nobody listens":          {strings.TrimPrefix(closed.URL, "http://"), link.Fingerprint, problem.Unavailable, "does not answer", "is the server running"},
 		"some web server":         {page(200, "<html>hello</html>"), link.Fingerprint, problem.Unsupported, "something other than a certificate", "pierhead server"},

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -71,8 +70,8 @@ type Config struct {
 
 // Server serves CAPath and EnrolPath. It is safe for concurrent use.
 type Server struct {
-	cfg   Config
-	wrong allowance
+	cfg     Config
+	refusal allowance
 }
 
 // NewServer makes a Server.
@@ -86,7 +85,7 @@ func NewServer(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Server{cfg: cfg, wrong: allowance{now: cfg.Now}}, nil
+	return &Server{cfg: cfg, refusal: allowance{now: cfg.Now}}, nil
 }
 
 // ServeHTTP answers the two paths.
@@ -264,43 +263,34 @@ func (s *Server) take(ctx context.Context, note Note, inv Invite, leaf *x509.Cer
 	return err
 }
 
-// refused notes a refusal. Strangers, who have no secret, get a few notes a second and no more: they must not fill the disk.
+// refused notes a refusal. No certificate is needed for one: beyond an allowance they are counted, and told together, so that nobody
+// fills the disk with a line that is wrong, used or expired.
 func (s *Server) refused(ctx context.Context, note Note, cause error) error {
-	if errors.Is(cause, errWrong) && !s.wrong.take() {
-		return problem.New(problem.Unavailable, "too many wrong invites are being tried").WithHint("try again in a minute")
-	}
 	note.Reason = problem.Of(cause).Message
-	if err := s.cfg.Recorder.Note(ctx, note); err != nil {
-		s.cfg.Log.Error("a refused enrolment could not be noted", "invite", note.Invite, "address", note.Address, "error", err)
+	if s.refusal.take() {
+		s.note(ctx, note)
+		return cause
+	}
+	if s.refusal.count(note) {
+		time.AfterFunc(summaryEvery, s.summarise)
+	}
+	if errors.Is(cause, errWrong) {
+		return problem.New(problem.Unavailable, "too many wrong invites are being tried").WithHint("try again in a minute")
 	}
 	return cause
 }
 
-// allowance is a token bucket: wrongBurst at once, wrongRate a second.
-type allowance struct {
-	now func() time.Time
-
-	mu   sync.Mutex // guards what follows
-	used float64
-	last time.Time
+// summarise notes the refusals that were only counted.
+func (s *Server) summarise() {
+	n, last := s.refusal.counted()
+	last.Reason = fmt.Sprintf("%d enrolments were refused that have no record of their own; this is the last of them: %s", n, last.Reason)
+	s.note(context.Background(), last)
 }
 
-const (
-	wrongBurst = 20
-	wrongRate  = 2
-)
-
-func (a *allowance) take() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := a.now()
-	a.used = max(0, a.used-wrongRate*now.Sub(a.last).Seconds())
-	a.last = now
-	if a.used+1 > wrongBurst {
-		return false
+func (s *Server) note(ctx context.Context, n Note) {
+	if err := s.cfg.Recorder.Note(ctx, n); err != nil {
+		s.cfg.Log.Error("a refused enrolment could not be noted", "invite", n.Invite, "address", n.Address, "reason", n.Reason, "error", err)
 	}
-	a.used++
-	return true
 }
 
 func hostOf(address string) string {
