@@ -12,39 +12,28 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
-// Bounds of what one body may put into the record.
-const (
-	maxFacts     = 64
-	maxFactValue = 256 // bytes
-)
-
 // ReadBody reads the facts of a JSON body. It never fails: what can't be read strictly leaves Unread, which says why, and the facts
 // that were found nevertheless. Environment, commands, labels and credentials never become facts.
 func (c *Call) ReadBody(body []byte) {
 	if !c.Route.HasFacts() || len(body) == 0 {
 		return
 	}
-	r := &reader{body: body, facts: make([]Fact, 0, 8)}
+	r := &reader{body: body, facts: facts{list: make([]Fact, 0, 8)}}
 	if err := c.Route.body(r); err != nil {
 		c.Unread = "the body can't be read: " + clip(printable(err.Error()))
 	}
-	c.Facts = r.done()
+	c.Facts = r.facts.done()
 }
 
 // reader turns a body into facts.
 type reader struct {
 	body  []byte
-	facts []Fact
-	more  int // facts beyond maxFacts
+	facts facts
 }
 
 // add adds a fact.
 func (r *reader) add(kind, value string) {
-	if len(r.facts) == maxFacts {
-		r.more++
-		return
-	}
-	r.facts = append(r.facts, Fact{kind, clip(printable(value))})
+	r.facts.add(Fact{kind, clip(printable(value))})
 }
 
 // when adds a fact without a value if it holds.
@@ -66,14 +55,6 @@ func (r *reader) each(kind string, values []string) {
 	for _, v := range values {
 		r.add(kind, v)
 	}
-}
-
-// done is the facts, the last one saying how many more there were.
-func (r *reader) done() []Fact {
-	if r.more > 0 {
-		r.facts = append(r.facts, Fact{"more", fmt.Sprintf("%d facts", r.more)})
-	}
-	return r.facts
 }
 
 // decode reads the body into one of Docker's types as the engine would not: case variants, duplicates, invalid UTF-8 and trailing

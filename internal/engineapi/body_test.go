@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -177,19 +178,57 @@ func TestUnread(t *testing.T) {
 func TestFactsAreBounded(t *testing.T) {
 	var binds []string
 	for i := range 100 {
-		binds = append(binds, fmt.Sprintf("%q", fmt.Sprintf("/%d%s:/x", i, strings.Repeat("ü", 300))))
+		binds = append(binds, fmt.Sprintf("%q", fmt.Sprintf("/%d:/x", i)))
 	}
 	c := Read("POST", "/containers/create", "")
 	c.ReadBody([]byte(`{"HostConfig":{"Binds":[` + strings.Join(binds, ",") + `]}}`))
 	if n := len(c.Facts); n != maxFacts+1 {
 		t.Fatalf("%d facts, want %d", n, maxFacts+1)
 	}
-	if last := c.Facts[maxFacts].String(); last != "more 36 facts" {
-		t.Errorf("the last fact is %q, want more 36 facts", last)
+	if last := c.Facts[maxFacts].String(); last != "more 36 host.mount" {
+		t.Errorf("the last fact is %q, want more 36 host.mount", last)
 	}
-	for _, f := range c.Facts {
-		if len(f.Value) > maxFactValue || strings.Contains(f.Value, "\ufffd") {
-			t.Errorf("a fact of %d bytes: %q", len(f.Value), f.Value)
+}
+
+// TestGraveFactsCantBeHidden: a crowd of harmless facts, or of long ones, leaves none unnamed that gives the host away.
+func TestGraveFactsCantBeHidden(t *testing.T) {
+	for _, bind := range []string{"v:/x", strings.Repeat("🐳", 60) + ":/x"} {
+		facts, _ := factsOf("POST", "/containers/create", `{"Image":"a","HostConfig":{"Binds":[`+strings.Repeat(`"`+bind+`",`, 63)+`"/:/host"],"PidMode":"host",
+			"CapAdd":["SYS_ADMIN"],"SecurityOpt":["seccomp=unconfined"],"Sysctls":{"a":"b"},"Devices":[{"PathOnHost":"/dev/sda"}],"VolumeDriver":"x"}}`)
+		for _, want := range []string{"host.mount /:/host rw", "host.pid", "kernel.capability SYS_ADMIN", "security.option seccomp=unconfined", "kernel.sysctl a=b",
+			"device.use /dev/sda: "} {
+			if !slices.Contains(facts, want) {
+				t.Errorf("%q is not among %q", want, facts)
+			}
+		}
+		if last := facts[len(facts)-1]; !strings.HasPrefix(last, "more ") || !strings.HasSuffix(last, " volume.use") {
+			t.Errorf("the last fact is %q, want more volume.use", last)
+		}
+	}
+}
+
+// TestMoreIsSaidByKind: grave facts that crowd each other out are counted, the gravest kind first.
+func TestMoreIsSaidByKind(t *testing.T) {
+	facts, _ := factsOf("POST", "/containers/create", `{"HostConfig":{"Binds":[`+strings.Repeat(`"/a:/a","v:/v",`, 70)+`"/b:/b"],"PidMode":"host","Privileged":true}}`)
+	if facts[0] != "host.privileged" || !slices.Equal(facts[maxFacts:], []string{"more 8 host.mount", "more 1 host.pid", "more 70 volume.use"}) {
+		t.Errorf("facts = %q", facts)
+	}
+}
+
+// TestFactTextIsBounded: facts whose characters the record escapes count as it writes them.
+func TestFactTextIsBounded(t *testing.T) {
+	for _, letter := range []string{"a", "ü", "€", "🐳", `\"`, `\\`} {
+		c := Read("POST", "/containers/create", "")
+		c.ReadBody([]byte(`{"HostConfig":{"Binds":[` + strings.Repeat(`"/`+strings.Repeat(letter, 300)+`:/x",`, 63) + `"/:/x"]}}`))
+		text := 0
+		for _, f := range c.Facts {
+			if len(f.Value) > maxFactValue || strings.Contains(f.Value, "\ufffd") {
+				t.Errorf("a fact of %d bytes: %q", len(f.Value), f.Value)
+			}
+			text += len(f.Kind) + len(strconv.QuoteToASCII(f.Value))
+		}
+		if text > maxFactText+300 || len(c.Facts) < 3 { // the one that counts the rest, and quotes
+			t.Errorf("%d bytes of %q in %d facts", text, letter, len(c.Facts))
 		}
 	}
 }

@@ -68,18 +68,12 @@ func article(kind string) string {
 	return "a"
 }
 
-// notableKinds are the kinds of facts that give the host away, the gravest first.
-var notableKinds = []string{
-	"host.privileged", "exec.privileged", "host.mount", "device.", "volume.device", "kernel.capability", "host.", "security.",
-	"container.namespace", "container.volumes", "kernel.",
-}
-
-// notable is the gravest fact of a body, and how many others are as notable as to be in the list.
+// notable is the gravest fact of a body, and how many others are grave.
 func notable(facts []engineapi.Fact) (fact, more string) {
-	gravest, rank, n := "", len(notableKinds), 0
+	gravest, rank, n := "", engineapi.NotGrave, 0
 	for _, f := range facts {
-		r := gravity(f.Kind)
-		if r == len(notableKinds) {
+		r := f.Gravity()
+		if r == engineapi.NotGrave {
 			continue
 		}
 		n++
@@ -91,15 +85,6 @@ func notable(facts []engineapi.Fact) (fact, more string) {
 		more = fmt.Sprintf(" and %d more", n-1)
 	}
 	return gravest, more
-}
-
-func gravity(kind string) int {
-	for i, k := range notableKinds {
-		if kind == k || strings.HasSuffix(k, ".") && strings.HasPrefix(kind, k) {
-			return i
-		}
-	}
-	return len(notableKinds)
 }
 
 // plain is what a caller wrote, fit for a sentence on somebody's terminal: printable, and not too long.
