@@ -14,9 +14,11 @@ import (
 	"github.com/moby/moby/api/types/volume"
 )
 
-// secretMembers are the members of the engine's answers whose values a person who may only look must not see.
+// secretMembers are the members of the engine's answers whose values a person who may only look must not see, in small letters: moby
+// writes a plugin's environment as Env in one place, and as env in another.
 var secretMembers = map[string]bool{
-	"Env": true, "Data": true, "Options": true, "LogConfig": true, "JoinTokens": true, "UnlockKey": true, "SigningCAKey": true,
+	"env": true, "data": true, "options": true, "logconfig": true, "jointokens": true, "unlockkey": true, "signingcakey": true,
+	"externalcas": true, "credentialspec": true, "containerconfig": true, "output": true, "mirrors": true, "publishcontext": true, "volumecontext": true,
 }
 
 // answers are the types of the answers of every read that returns objects of Docker's.
@@ -63,8 +65,8 @@ func findSecret(t reflect.Type, seen map[reflect.Type]bool) string {
 	default:
 		return ""
 	}
-	if seen[t] {
-		return ""
+	if seen[t] || t.Name() == "Descriptor" && strings.HasSuffix(t.PkgPath(), "/image-spec/specs-go/v1") {
+		return "" // a descriptor's data is what a registry hands to everyone who pulls
 	}
 	seen[t] = true
 	for f := range t.Fields() {
@@ -72,7 +74,7 @@ func findSecret(t reflect.Type, seen map[reflect.Type]bool) string {
 		if name == "" {
 			name = f.Name
 		}
-		if f.IsExported() && secretMembers[name] {
+		if f.IsExported() && secretMembers[strings.ToLower(name)] {
 			return name
 		}
 		if below := findSecret(f.Type, seen); below != "" {

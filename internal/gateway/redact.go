@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,8 +17,9 @@ import (
 const redacted = "[redacted]"
 
 // redact takes out of an answer what a role without reveal must not see: values of environment variables, options of drivers (an NFS or
-// CIFS volume has its password there), a log driver's settings, the data of configs, join tokens, keys. Names stay, so that people see
-// what is set. It works on names of members at any depth, so that a new place for an old member is covered.
+// CIFS volume has its password there), a log driver's settings, the data of configs, join tokens, keys, what health checks print, build
+// arguments. Names stay, so that people see what is set. It works on names of members at any depth, so that a new place for an old
+// member is covered, and in any case of letters: a plugin's environment is env in a service, and Env in a plugin.
 func redact(answer []byte) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(len(answer))
@@ -35,7 +38,7 @@ type redactor struct {
 	to   *jsontext.Encoder
 }
 
-// value copies one value that is member name of an object that is member parent.
+// value copies one value that is member name of an object that is member parent, both in small letters.
 func (r *redactor) value(parent, name string) error {
 	if secret(parent, name) {
 		return r.hidden(standIn(name))
@@ -45,8 +48,8 @@ func (r *redactor) value(parent, name string) error {
 		return err
 	}
 	kind := t.Kind()
-	if kind == '"' && name == "Env" {
-		t = jsontext.String(hideVariable(t.String()))
+	if kind == '"' {
+		t = jsontext.String(hideWithin(name, t.String()))
 	}
 	if err := r.to.WriteToken(t); err != nil {
 		return err
@@ -70,7 +73,7 @@ func (r *redactor) members(parent string) error {
 		if err := r.to.WriteToken(jsontext.String(name)); err != nil {
 			return err
 		}
-		if err := r.value(parent, name); err != nil {
+		if err := r.value(parent, strings.ToLower(name)); err != nil {
 			return err
 		}
 	}
@@ -129,23 +132,46 @@ func (r *redactor) atName() bool {
 
 // secret reports members whose strings are hidden, whatever is below them.
 func secret(parent, name string) bool {
+	switch parent {
+	case "networks", "labels": // these names are people's: a network that is called data has no data
+		return false
+	case "status": // a volume driver's may say anything; a task's says this
+		return !slices.Contains([]string{"timestamp", "state", "message", "err", "containerstatus", "portstatus"}, name)
+	}
 	switch name {
-	case "JoinTokens", "UnlockKey", "SigningCAKey", "Data", "Options", "ExternalCAs", "PublishContext", "VolumeContext":
+	case "jointokens", "unlockkey", "signingcakey", "data", "options", "externalcas", "publishcontext", "volumecontext", "credentialspec":
 		return true
-	case "Config":
-		return parent == "LogConfig"
-	case "Value":
-		return parent == "Env" // a plugin's
+	case "containerconfig": // of an image: the last step of its build, with the build's arguments
+		return true
+	case "output": // of a health check
+		return true
+	case "config":
+		return parent == "logconfig"
+	case "value": // a plugin's
+		return parent == "env" || parent == "args"
+	case "args": // a plugin's; a container's are its command
+		return parent == "settings"
 	}
 	return false
 }
 
 // standIn is what is shown instead of a member's strings. Data is base64: Docker's clients decode it.
 func standIn(name string) string {
-	if name == "Data" {
+	if name == "data" {
 		return base64.StdEncoding.EncodeToString([]byte(redacted))
 	}
 	return redacted
+}
+
+// hideWithin takes the secret part out of a string of member name.
+func hideWithin(name, s string) string {
+	switch name {
+	case "env":
+		return hideVariable(s)
+	case "mirrors", "httpproxy", "httpsproxy":
+		return hideUser(s)
+	}
+	return s
 }
 
 // hideVariable keeps the name of NAME=value; a variable without a value is taken from nowhere and says nothing.
@@ -155,4 +181,17 @@ func hideVariable(s string) string {
 		return name
 	}
 	return name + "=" + redacted
+}
+
+// hideUser takes name and password out of a URL. What can't be read as one is hidden: it may have them nevertheless.
+func hideUser(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case s == "" || err == nil && u.User == nil && !strings.Contains(s, "@"):
+		return s
+	case err != nil || u.User == nil:
+		return redacted
+	}
+	u.User = url.User("redacted")
+	return u.String()
 }

@@ -23,8 +23,27 @@ func TestRedact(t *testing.T) {
 		{"a config's data", `[{"Spec":{"Name":"c","Data":"c2VjcmV0"}}]`, `[{"Spec":{"Name":"c","Data":"W3JlZGFjdGVkXQ=="}}]`},
 		{"CA key", `{"Spec":{"CAConfig":{"SigningCAKey":"s","ExternalCAs":[{"URL":"https://s","Options":{"a":"s"}}]}}}`,
 			`{"Spec":{"CAConfig":{"SigningCAKey":"[redacted]","ExternalCAs":[{"URL":"[redacted]","Options":{"a":"[redacted]"}}]}}}`},
-		{"what is no secret", `{"Name":"web","Size":12345678901234567890,"Up":true,"Labels":{"Env":"prod"},"Networks":{"Data":null}}`,
-			`{"Name":"web","Size":12345678901234567890,"Up":true,"Labels":{"Env":"prod"},"Networks":{"Data":null}}`},
+		{"a plugin's, in a service", `{"TaskTemplate":{"PluginSpec":{"name":"p","env":["A=s"]}}}`, `{"TaskTemplate":{"PluginSpec":{"name":"p","env":["A=[redacted]"]}}}`},
+		{"a plugin's arguments", `{"Settings":{"Args":["s"]},"Config":{"Args":{"Name":"args","Value":["s"]},"Entrypoint":["kept"]}}`,
+			`{"Settings":{"Args":["[redacted]"]},"Config":{"Args":{"Name":"args","Value":["[redacted]"]},"Entrypoint":["kept"]}}`},
+		{"a container's arguments", `{"Path":"sh","Args":["-c"],"NetworkSettings":{"Ports":{}}}`, `{"Path":"sh","Args":["-c"],"NetworkSettings":{"Ports":{}}}`},
+		{"build arguments", `{"ContainerConfig":{"Cmd":["|1","TOKEN=s"],"Tty":false},"Config":{"Cmd":["sh"]}}`,
+			`{"ContainerConfig":{"Cmd":["[redacted]","[redacted]"],"Tty":false},"Config":{"Cmd":["sh"]}}`},
+		{"what a health check prints", `{"State":{"Status":"running","Health":{"Status":"healthy","Log":[{"Start":"2026-11-25T00:00:00Z","ExitCode":0,"Output":"s"}]}}}`,
+			`{"State":{"Status":"running","Health":{"Status":"healthy","Log":[{"Start":"2026-11-25T00:00:00Z","ExitCode":0,"Output":"[redacted]"}]}}}`},
+		{"a volume driver's status", `{"Volumes":[{"Name":"v","Status":{"token":"s","nodes":[{"State":"s"}]}}]}`,
+			`{"Volumes":[{"Name":"v","Status":{"token":"[redacted]","nodes":[{"State":"[redacted]"}]}}]}`},
+		{"a task's status", `[{"Status":{"Timestamp":"t","State":"failed","Message":"started","Err":"e","ContainerStatus":{"ContainerID":"c"},"PortStatus":{"Ports":[{"Protocol":"tcp"}]}}}]`,
+			`[{"Status":{"Timestamp":"t","State":"failed","Message":"started","Err":"e","ContainerStatus":{"ContainerID":"c"},"PortStatus":{"Ports":[{"Protocol":"tcp"}]}}}]`},
+		{"a credential spec", `{"Privileges":{"CredentialSpec":{"Config":"s","File":"s","Registry":"s"}}}`,
+			`{"Privileges":{"CredentialSpec":{"Config":"[redacted]","File":"[redacted]","Registry":"[redacted]"}}}`},
+		{"a runtime's options", `{"Runtimes":{"crun":{"path":"crun","options":{"TypeUrl":"s"}}}}`, `{"Runtimes":{"crun":{"path":"crun","options":{"TypeUrl":"[redacted]"}}}}`},
+		{"passwords in URLs", `{"RegistryConfig":{"Mirrors":["https://m.example/","https://u:s@m.example/a","u:s@m.example"]},"HttpProxy":"http://u:s@p.example:3128","HttpsProxy":""}`,
+			`{"RegistryConfig":{"Mirrors":["https://m.example/","https://redacted@m.example/a","[redacted]"]},"HttpProxy":"http://redacted@p.example:3128","HttpsProxy":""}`},
+		{"networks named like secrets", `{"Networks":{"data":{"IPAddress":"10.0.0.2","Options":"s"},"env":{"IPAddress":"10.0.0.3"}}}`,
+			`{"Networks":{"data":{"IPAddress":"10.0.0.2","Options":"[redacted]"},"env":{"IPAddress":"10.0.0.3"}}}`},
+		{"what is no secret", `{"Name":"web","Size":12345678901234567890,"Up":true,"Labels":{"Env":"prod","data":"x"},"Networks":{"Data":null}}`,
+			`{"Name":"web","Size":12345678901234567890,"Up":true,"Labels":{"Env":"prod","data":"x"},"Networks":{"Data":null}}`},
 		{"names like values", `{"Options":{"Options":{"Options":"s"}}}`, `{"Options":{"Options":{"Options":"[redacted]"}}}`},
 	}
 	for _, r := range rows {
@@ -46,9 +65,10 @@ func TestRedactRefusesWhatItCantRead(t *testing.T) {
 	}
 }
 
-// FuzzRedact holds that no value of an environment variable passes, and that the rest means what it meant.
+// FuzzRedact holds that no secret passes wherever it stands, and that the rest means what it meant.
 func FuzzRedact(f *testing.F) {
 	f.Add(`{"a":[1,{"Env":["A=hunter2"]}],"b":"c"}`)
+	f.Add(`{"env":["A=hunter2"],"Status":{"a":["b"],"State":{"Status":"c"}},"Networks":{"data":{"data":"c"}},"Mirrors":["http://a@b/"]}`)
 	f.Fuzz(func(t *testing.T, in string) {
 		out, err := redact([]byte(in))
 		if err != nil {
@@ -72,20 +92,18 @@ func FuzzRedact(f *testing.F) {
 func hide(v any, parent, name string) any {
 	switch v := v.(type) {
 	case string:
-		if name == "Env" {
-			return hideVariable(v)
-		}
+		return hideWithin(name, v)
 	case []any:
 		for i := range v {
 			v[i] = hide(v[i], parent, name)
 		}
 	case map[string]any:
 		for k := range v {
-			if secret(name, k) {
-				v[k] = hideStrings(v[k], standIn(k))
-				continue
+			if lower := strings.ToLower(k); secret(name, lower) {
+				v[k] = hideStrings(v[k], standIn(lower))
+			} else {
+				v[k] = hide(v[k], name, lower)
 			}
-			v[k] = hide(v[k], name, k)
 		}
 	}
 	return v
