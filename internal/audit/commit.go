@@ -107,20 +107,29 @@ func (t *Trail) lead() error {
 func (t *Trail) commit() error {
 	t.writing.Lock()
 	err := t.flush()
-	file, last, full := t.file, t.written.seq, t.offset >= t.size
+	file, path, last, size := t.file, t.path(t.segment), t.written, t.offset
 	t.writing.Unlock()
-	if err != nil || last == t.crowd.covered() {
+	if err != nil || last.seq == t.crowd.covered() {
 		return err
 	}
-	if err := file.Sync(); err != nil {
+	if err = file.Sync(); err == nil {
+		err = inPlace(file, path)
+	}
+	if err != nil {
 		t.doubt(err)
 		return err
 	}
-	t.crowd.cover(last)
-	if full {
+	t.cover(last)
+	if size >= t.size {
 		t.roll()
 	}
 	return nil
+}
+
+// cover tells that records up to last are on disk. The caller holds syncing.
+func (t *Trail) cover(last link) {
+	t.crowd.cover(last.seq)
+	t.synced = last
 }
 
 // doubt gives a segment up. After a failed fsync the kernel may have dropped the pages and calls them clean, so that the next fsync
@@ -146,7 +155,7 @@ func (t *Trail) roll() {
 		t.breakDown(err, true)
 		return
 	}
-	t.crowd.cover(t.written.seq)
+	t.cover(t.written)
 	_ = t.startSegment(t.segment + 1) // tried again with the next commit
 }
 
@@ -174,8 +183,10 @@ func (t *Trail) repair() error {
 // mend brings the file to a state in which it can be written. A half-written end that can't be cut off stops it: another segment would
 // repeat its records. The caller holds syncing and writing.
 func (t *Trail) mend() error {
-	if err := t.file.Truncate(t.offset); err != nil {
-		return err
+	if !errors.Is(t.broken, errGone) { // then it is not ours any more, and may be evidence
+		if err := t.file.Truncate(t.offset); err != nil {
+			return err
+		}
 	}
 	if !t.replace {
 		return nil
@@ -222,9 +233,14 @@ func (t *Trail) wake() {
 // settler brings to disk what nobody waits for. It sleeps without a timer while there is nothing, and tries once a second while the
 // trail can't be written.
 func (t *Trail) settler() {
+	var late <-chan time.Time // when the head has to follow; nil while it need not
 	for {
 		select {
 		case <-t.kick:
+		case <-late:
+			late = nil
+			_ = t.saveHead() // tried again after the next records
+			continue
 		case <-t.quit:
 			return
 		}
@@ -237,6 +253,9 @@ func (t *Trail) settler() {
 			if t.tidy() == nil {
 				break
 			}
+		}
+		if late == nil && t.head != "" {
+			late = time.After(headEvery)
 		}
 	}
 }

@@ -1,10 +1,10 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -13,23 +13,33 @@ import (
 	"github.com/pierhead/pierhead/internal/policy"
 )
 
-// Bounds of a record's fields, in bytes before escaping. A stranger chooses most of these values, so each is cut, visibly, and no
-// record is longer than maxLine.
+// Bounds of a record's fields, in bytes as written. A stranger chooses most of these values, so each is cut, visibly, and no record is
+// longer than maxLine: a caller who is refused all day must not fill the disk.
 const (
 	maxWord    = 64  // identities, kinds, roles, serials, methods, versions
 	maxText    = 512 // reasons, errors, values of facts
 	maxPath    = 1024
-	maxObjects = 32
-	maxFacts   = 128
-	maxAttrs   = 32
-	maxLine    = 1 << 20
+	maxObjects = 1 << 10 // all of them; the one that reaches it is written out
+	maxFacts   = 5 << 10 // likewise: more than engineapi lets a call have
+	maxAttrs   = 5 << 10 // likewise
+	maxLine    = 12 << 10
 )
 
 // hashSize is the length of `,"hash":"<64 hex>"}`, which ends every record.
 const hashSize = len(`,"hash":""}`) + 2*sha256.Size
 
 // digest is a link of the chain.
-type digest = [sha256.Size]byte
+type digest [sha256.Size]byte
+
+// follow is the link after d: SHA-256 over d and the line's own bytes.
+func (d digest) follow(sha hash.Hash, body []byte) digest {
+	sha.Reset()
+	_, _ = sha.Write(d[:]) // a hash never fails
+	_, _ = sha.Write(body)
+	var next digest
+	sha.Sum(next[:0])
+	return next
+}
 
 // encoder turns events into chained lines. It is written by hand because every call pays for it: no reflection, no allocation.
 type encoder struct {
@@ -79,57 +89,41 @@ func (e *encoder) call(c *engineapi.Call) {
 }
 
 func (e *encoder) objects(objects []engineapi.Object) {
-	if len(objects) == 0 {
-		return
+	n, start := 0, len(e.buf)
+	for ; n < len(objects) && len(e.buf)-start < maxObjects; n++ {
+		e.element(`,"objects":[`, n)
+		e.pair(`{"kind":`, objects[n].Kind, `,"name":`, objects[n].Name)
 	}
-	sep := `,"objects":[`
-	for i := range objects[:min(len(objects), maxObjects)] {
-		e.pair(sep, `{"kind":`, objects[i].Kind, `,"name":`, objects[i].Name)
-		sep = ","
-	}
-	e.buf = append(e.buf, ']')
-	if more := len(objects) - maxObjects; more > 0 {
-		e.number(`,"objects_more":`, int64(more))
-	}
+	e.endList(`,"objects_more":`, n, len(objects))
 }
 
-// facts writes the facts that a call asked for. Those over the bound are still counted by kind: otherwise a mount of / could be hidden
-// behind a hundred harmless labels.
+// facts writes the facts that a call asked for. The gravest come first and what a caller asks for beyond a bound is counted by kind: both
+// is engineapi's work, whose bound is below this one.
 func (e *encoder) facts(facts []engineapi.Fact) {
-	if len(facts) == 0 {
-		return
+	n, start := 0, len(e.buf)
+	for ; n < len(facts) && len(e.buf)-start < maxFacts; n++ {
+		e.element(`,"facts":[`, n)
+		e.pair(`{"kind":`, facts[n].Kind, `,"value":`, facts[n].Value)
 	}
-	sep := `,"facts":[`
-	for i := range facts[:min(len(facts), maxFacts)] {
-		e.pair(sep, `{"kind":`, facts[i].Kind, `,"value":`, facts[i].Value)
-		sep = ","
-	}
-	e.buf = append(e.buf, ']')
-	if len(facts) > maxFacts {
-		e.factsMore(facts[maxFacts:])
-	}
+	e.endList(`,"facts_more":`, n, len(facts))
 }
 
-func (e *encoder) factsMore(facts []engineapi.Fact) {
-	counts := map[string]int{}
-	for i := range facts {
-		counts[facts[i].Kind]++
+// element begins the nth element of the list called name.
+func (e *encoder) element(name string, n int) {
+	if n > 0 {
+		name = ","
 	}
-	kinds := make([]string, 0, len(counts))
-	for kind := range counts {
-		kinds = append(kinds, kind)
+	e.buf = append(e.buf, name...)
+}
+
+// endList ends a list of n elements, and says how many were left out.
+func (e *encoder) endList(more string, n, all int) {
+	if n > 0 {
+		e.buf = append(e.buf, ']')
 	}
-	slices.Sort(kinds)
-	sep := `,"facts_more":[`
-	for _, kind := range kinds[:min(len(kinds), maxFacts)] {
-		e.buf = append(e.buf, sep...)
-		e.buf = append(e.buf, `{"kind":`...)
-		e.buf = appendString(e.buf, kind, maxWord)
-		e.number(`,"count":`, int64(counts[kind]))
-		e.buf = append(e.buf, '}')
-		sep = ","
+	if n < all {
+		e.number(more, int64(all-n))
 	}
-	e.buf = append(e.buf, ']')
 }
 
 // decision writes the answer; a refusal gets the number by which people ask for its explanation.
@@ -167,14 +161,12 @@ func (e *encoder) result(now time.Time, call uint64, r *Result) {
 func (e *encoder) note(now time.Time, kind string, attrs []Attr) uint64 {
 	start := e.open(now, `"note"`)
 	e.field(`,"note":`, kind, maxWord)
-	sep := `,"attrs":[`
-	for _, a := range attrs[:min(len(attrs), maxAttrs)] {
-		e.pair(sep, `{"key":`, a.Key, `,"value":`, a.Value)
-		sep = ","
+	n, first := 0, len(e.buf)
+	for ; n < len(attrs) && len(e.buf)-first < maxAttrs; n++ {
+		e.element(`,"attrs":[`, n)
+		e.pair(`{"key":`, attrs[n].Key, `,"value":`, attrs[n].Value)
 	}
-	if len(attrs) > 0 {
-		e.buf = append(e.buf, ']')
-	}
+	e.endList(`,"attrs_more":`, n, len(attrs))
 	e.seal(start)
 	return e.seq
 }
@@ -194,13 +186,30 @@ func (e *encoder) open(now time.Time, typ string) int {
 
 // seal chains the record that began at start: SHA-256 over the hash before it and the record's own bytes.
 func (e *encoder) seal(start int) {
-	e.sha.Reset()
-	_, _ = e.sha.Write(e.chain[:]) // a hash never fails
-	_, _ = e.sha.Write(e.buf[start:])
-	e.sha.Sum(e.chain[:0])
+	e.link(e.buf[start:])
 	e.buf = append(e.buf, `,"hash":"`...)
 	e.buf = hex.AppendEncode(e.buf, e.chain[:])
 	e.buf = append(e.buf, "\"}\n"...)
+}
+
+// link makes the chain follow a record's own bytes, as digest.follow does, without allocating.
+func (e *encoder) link(body []byte) {
+	e.sha.Reset()
+	_, _ = e.sha.Write(e.chain[:]) // a hash never fails
+	_, _ = e.sha.Write(body)
+	e.sha.Sum(e.chain[:0])
+}
+
+// rechain makes the lines that nobody has taken yet follow from another link: a segment's header came before them.
+func (e *encoder) rechain(from digest) {
+	e.chain = from
+	for rest := e.buf; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n')
+		body := rest[:end-hashSize]
+		e.link(body)
+		hex.Encode(rest[len(body)+len(`,"hash":"`):], e.chain[:])
+		rest = rest[end+1:]
+	}
 }
 
 // time appends RFC 3339 in UTC with microseconds. The part down to the second is kept: formatting it costs as much as the rest of a
@@ -244,8 +253,7 @@ func (e *encoder) field(name, value string, bound int) {
 	e.buf = appendString(e.buf, value, bound)
 }
 
-func (e *encoder) pair(sep, name1, value1, name2, value2 string) {
-	e.buf = append(e.buf, sep...)
+func (e *encoder) pair(name1, value1, name2, value2 string) {
 	e.buf = append(e.buf, name1...)
 	e.buf = appendString(e.buf, value1, maxWord)
 	e.buf = append(e.buf, name2...)
@@ -253,39 +261,41 @@ func (e *encoder) pair(sep, name1, value1, name2, value2 string) {
 	e.buf = append(e.buf, '}')
 }
 
-// appendString appends s as a JSON string in plain ASCII, cut to bound bytes with the number of those left out. Everything outside
-// printable ASCII is escaped: a path with terminal control sequences or bidirectional overrides can't fool whoever reads the file.
+// appendString appends s as a JSON string in plain ASCII, cut to what takes bound bytes, with the number of those left out. Everything
+// outside printable ASCII is escaped: a path with terminal control sequences or bidirectional overrides can't fool whoever reads the file.
 func appendString(b []byte, s string, bound int) []byte {
-	b = append(b, '"')
-	if len(s) <= bound {
-		return append(appendEscaped(b, s), '"')
+	b, n := appendEscaped(append(b, '"'), s, bound)
+	if n < len(s) {
+		b = append(b, "...[+"...)
+		b = strconv.AppendInt(b, int64(len(s)-n), 10)
+		b = append(b, " bytes]"...)
 	}
-	cut := bound
-	for cut > bound-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	b = appendEscaped(b, s[:cut])
-	b = append(b, "...[+"...)
-	b = strconv.AppendInt(b, int64(len(s)-cut), 10)
-	return append(b, ` bytes]"`...)
+	return append(b, '"')
 }
 
-func appendEscaped(b []byte, s string) []byte {
-	plain := 0
+// appendEscaped appends at most bound bytes, and returns how much of s that was.
+func appendEscaped(b []byte, s string, bound int) ([]byte, int) {
+	limit := len(b) + bound
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+		plain := i
+		for most := min(len(s), i+limit-len(b)); i < most && isPlain(s[i]); {
 			i++
-			continue
 		}
 		b = append(b, s[plain:i]...)
+		if i == len(s) {
+			break
+		}
 		r, n := utf8.DecodeRuneInString(s[i:]) // invalid UTF-8 reads as U+FFFD
-		b = appendRune(b, r)
+		whole := len(b)
+		if b = appendRune(b, r); len(b) > limit {
+			return b[:whole], i
+		}
 		i += n
-		plain = i
 	}
-	return append(b, s[plain:]...)
+	return b, len(s)
 }
+
+func isPlain(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
 
 func appendRune(b []byte, r rune) []byte {
 	switch {

@@ -11,6 +11,7 @@ import (
 type File interface {
 	WriteAt(b []byte, offset int64) (int, error)
 	Truncate(size int64) error
+	Stat() (fs.FileInfo, error)
 	Sync() error // the data, and what is needed to read it back, are on disk
 	Close() error
 }
@@ -31,6 +32,23 @@ type diskFile struct{ *os.File }
 
 // Sync uses fdatasync where there is one: it leaves out the times, which nobody needs to read the trail back.
 func (f diskFile) Sync() error { return syncData(f.File) }
+
+// errGone is said of a segment that is open, and not where readers look for it.
+var errGone = errors.New("its file was moved or removed")
+
+// inPlace checks that path still leads to the open segment: an fsync of a file that somebody removed, or that logrotate took away,
+// succeeds, and what it kept is lost.
+func inPlace(f File, path string) error {
+	open, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(open, named) {
+		return errGone
+	}
+	return err
+}
 
 // syncDir makes a new file's name durable.
 func syncDir(dir string) error {

@@ -150,7 +150,7 @@ func backwards(f io.ReaderAt, size int64) iter.Seq2[located, error] {
 				if i < 0 {
 					break
 				}
-				if whole && !yield(located{buf[i+1:], pos + int64(len(buf)) + 1}, nil) {
+				if whole && len(buf)-i <= maxLine && !yield(located{buf[i+1:], pos + int64(len(buf)) + 1}, nil) {
 					return
 				}
 				buf, whole = buf[:i], true

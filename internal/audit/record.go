@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -10,33 +11,34 @@ import (
 
 // Event is an intent or a note, as read back. Its JSON is the trail's own form; fields only ever grow.
 type Event struct {
-	Seq         uint64      `json:"seq"`
-	Time        time.Time   `json:"time"`
-	Type        string      `json:"type"` // intent or note
-	Call        string      `json:"call,omitempty"`
-	Identity    string      `json:"identity,omitempty"`
-	Kind        string      `json:"kind,omitempty"`
-	Role        string      `json:"role,omitempty"`
-	Door        string      `json:"door,omitempty"`
-	Address     string      `json:"address,omitempty"`
-	Serial      string      `json:"serial,omitempty"`
-	Operation   string      `json:"operation,omitempty"`
-	Verb        string      `json:"verb,omitempty"`
-	Version     string      `json:"version,omitempty"`
-	Objects     []Object    `json:"objects,omitempty"`
-	ObjectsMore int         `json:"objects_more,omitempty"`
-	Facts       []Fact      `json:"facts,omitempty"`
-	FactsMore   []FactCount `json:"facts_more,omitempty"`
-	Unread      string      `json:"unread,omitempty"`
-	Method      string      `json:"method,omitempty"`
-	Path        string      `json:"path,omitempty"`
-	Effect      string      `json:"effect,omitempty"` // allow or deny
-	Decision    string      `json:"decision,omitempty"`
-	Reason      string      `json:"reason,omitempty"`
-	Grant       string      `json:"grant,omitempty"`
-	Redact      bool        `json:"redact,omitempty"`
-	Note        string      `json:"note,omitempty"`
-	Attrs       []Attr      `json:"attrs,omitempty"`
+	Seq         uint64    `json:"seq"`
+	Time        time.Time `json:"time"`
+	Type        string    `json:"type"` // intent or note
+	Call        string    `json:"call,omitempty"`
+	Identity    string    `json:"identity,omitempty"`
+	Kind        string    `json:"kind,omitempty"`
+	Role        string    `json:"role,omitempty"`
+	Door        string    `json:"door,omitempty"`
+	Address     string    `json:"address,omitempty"`
+	Serial      string    `json:"serial,omitempty"`
+	Operation   string    `json:"operation,omitempty"`
+	Verb        string    `json:"verb,omitempty"`
+	Version     string    `json:"version,omitempty"`
+	Objects     []Object  `json:"objects,omitempty"`
+	ObjectsMore int       `json:"objects_more,omitempty"`
+	Facts       []Fact    `json:"facts,omitempty"`
+	FactsMore   int       `json:"facts_more,omitempty"`
+	Unread      string    `json:"unread,omitempty"`
+	Method      string    `json:"method,omitempty"`
+	Path        string    `json:"path,omitempty"`
+	Effect      string    `json:"effect,omitempty"` // allow or deny
+	Decision    string    `json:"decision,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Grant       string    `json:"grant,omitempty"`
+	Redact      bool      `json:"redact,omitempty"`
+	Note        string    `json:"note,omitempty"`
+	Attrs       []Attr    `json:"attrs,omitempty"`
+	AttrsMore   int       `json:"attrs_more,omitempty"`
 }
 
 // Object is one thing that a call touched.
@@ -49,12 +51,6 @@ type Object struct {
 type Fact struct {
 	Kind  string `json:"kind"`
 	Value string `json:"value"`
-}
-
-// FactCount is how many facts of a kind were over the bound of a record.
-type FactCount struct {
-	Kind  string `json:"kind"`
-	Count int    `json:"count"`
 }
 
 // Outcome is how a call ended, as read back.
@@ -112,10 +108,11 @@ func (f *Filter) mayMatch(line []byte) bool {
 	if f.Denied && !bytes.Contains(line, []byte(`"effect":"deny"`)) {
 		return false
 	}
-	return f.Text == "" || bytes.Contains(bytes.ToLower(line), bytes.ToLower(appendEscaped(nil, f.Text)))
+	text := quoted(f.Text)
+	return bytes.Contains(bytes.ToLower(line), bytes.ToLower(text[1:len(text)-1]))
 }
 
-func quoted(s string) []byte { return appendString(nil, s, maxText) }
+func quoted(s string) []byte { return appendString(nil, s, math.MaxInt32) }
 
 func (f *Filter) matches(e *Event) bool {
 	switch {

@@ -18,21 +18,56 @@ func (t *Trail) resume() error {
 	if err != nil {
 		return err
 	}
-	t.enc = newEncoder(end.last.seq, end.last.hash)
-	t.written = end.last
-	t.crowd.cover(end.last.seq)
+	h, known, err := readHead(t.head)
+	if err != nil && !errors.Is(err, errHead) {
+		return err
+	}
+	if known.seq > end.last.seq {
+		return t.resumeLost(numbers, newest, end.last, h, known)
+	}
+	t.begin(end.last)
+	t.noteHead(err)
 	if newest.headed && !newest.damaged {
-		return t.reopen(numbers[len(numbers)-1], newest)
+		return t.reopen(last(numbers), newest)
 	}
-	number := 1
-	if len(numbers) > 0 {
-		number = numbers[len(numbers)-1]
-	}
+	number := max(1, last(numbers))
 	t.noteTorn(number, newest)
 	if newest.damaged { // left as it is: it may be evidence
 		number++
 	}
 	return t.startSegment(number)
+}
+
+// begin takes up the chain at a link.
+func (t *Trail) begin(at link) {
+	t.enc = newEncoder(at.seq, at.hash)
+	t.written, t.synced = at, at
+	t.crowd.cover(at.seq)
+}
+
+// resumeLost goes on behind the last record that the head knows of, in a new segment: no number is given twice, so that the names of
+// calls stay unique and Verify shows the gap for ever.
+func (t *Trail) resumeLost(numbers []int, newest tail, found link, h head, known link) error {
+	t.begin(known)
+	t.noteTorn(last(numbers), newest)
+	t.noteLost(found.seq+1, known.seq)
+	return t.startSegment(max(last(numbers), h.Segment) + 1)
+}
+
+// last is the newest segment's number; 0 when there is none.
+func last(numbers []int) int {
+	if len(numbers) == 0 {
+		return 0
+	}
+	return numbers[len(numbers)-1]
+}
+
+// noteHead says that the head could not be understood. It is written anew soon; a trail without its end would go unnoticed this once.
+func (t *Trail) noteHead(err error) {
+	if err != nil {
+		t.enc.note(t.now(), "trail.headless", []Attr{{"because", err.Error()}})
+		t.wake()
+	}
 }
 
 // lastTail reads the newest segment's tail, and the tail that holds the chain's end: the same, unless the newest has no record and no
@@ -55,7 +90,7 @@ func (t *Trail) lastTail(numbers []int) (newest, end tail, err error) {
 
 // reopen goes on in segment number, without what follows its last whole record.
 func (t *Trail) reopen(number int, end tail) error {
-	f, err := t.open(filepath.Join(t.dir, segmentName(number)), os.O_RDWR, 0o600)
+	f, err := t.open(t.path(number), os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
@@ -97,7 +132,10 @@ func (t *Trail) startSegment(number int) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(t.dir, segmentName(number))
+	if err := os.MkdirAll(t.dir, 0o700); err != nil { // somebody may have removed it while it was in use
+		return err
+	}
+	name := t.path(number)
 	f, err := t.open(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -109,8 +147,15 @@ func (t *Trail) startSegment(number int) error {
 		_ = t.file.Close() // it was synced, or given up
 	}
 	t.file, t.segment, t.offset = f, number, int64(len(line))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.written = h.link(t.enc.sha, at.hash, line)
+	t.enc.rechain(t.written.hash)
 	return nil
 }
+
+// path is where a segment lies.
+func (t *Trail) path(number int) string { return filepath.Join(t.dir, segmentName(number)) }
 
 func establish(f File, line []byte, dir string) error {
 	if _, err := f.WriteAt(line, 0); err != nil {

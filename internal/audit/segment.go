@@ -20,8 +20,8 @@ import (
 // format is the version of the trail's form; it changes only when an older reader could misread a newer trail.
 const format = 1
 
-// header is the first line of a segment. It is no link of the chain, but has to agree with the chain: First and Prev are the number of
-// the record that follows and the hash of the one before, so that every segment can be verified alone.
+// header is the first line of a segment. First and Prev are the number of the record that follows and the hash of the line before, so
+// that every segment can be verified alone. It is a link of the chain without a hash of its own: the record that follows has it.
 type header struct {
 	Trail   int       `json:"trail"` // the format
 	Segment int       `json:"segment"`
@@ -33,6 +33,11 @@ type header struct {
 func (h *header) line() ([]byte, error) {
 	b, err := json.Marshal(h)
 	return append(b, '\n'), err
+}
+
+// link is where the chain stands after a header.
+func (h *header) link(sha hash.Hash, prev digest, line []byte) link {
+	return link{h.First - 1, prev.follow(sha, bytes.TrimSuffix(line, []byte("\n")))}
 }
 
 func parseHeader(line []byte) (header, digest, error) {
@@ -117,12 +122,7 @@ func (l link) next(sha hash.Hash, line []byte) (link, bool) {
 	if !ok || !whole || seq != l.seq+1 {
 		return link{}, false
 	}
-	sha.Reset()
-	_, _ = sha.Write(l.hash[:]) // a hash never fails
-	_, _ = sha.Write(body)
-	var sum digest
-	sha.Sum(sum[:0])
-	return link{seq, claimed}, sum == claimed
+	return link{seq, claimed}, l.hash.follow(sha, body) == claimed
 }
 
 // tail is how a segment ends.
@@ -137,6 +137,9 @@ type tail struct {
 	sha     hash.Hash
 }
 
+// tailWindow is how much of a segment's end is read at first: more than a crowd writes at once.
+const tailWindow = 2 << 20
+
 // readTail finds the last record of a segment that holds. It reads only the end of the file if that will do: a server has to start at
 // once, and the whole is Verify's business.
 func readTail(dir string, number int) (tail, error) {
@@ -149,7 +152,7 @@ func readTail(dir string, number int) (tail, error) {
 	if err != nil {
 		return tail{}, err
 	}
-	t, err := walkTail(f, max(0, size-2*maxLine), size)
+	t, err := walkTail(f, max(0, size-tailWindow), size)
 	if err == nil && !t.headed {
 		return walkTail(f, 0, size)
 	}
@@ -185,7 +188,7 @@ func (t *tail) read(line []byte, isHeader bool, end int64) {
 	var ok bool
 	if isHeader {
 		h, prev, err := parseHeader(line)
-		next, ok = link{h.First - 1, prev}, err == nil && h.First > 0
+		next, ok = h.link(t.sha, prev, line), err == nil && h.First > 0
 		t.claimed = next
 	} else {
 		next, ok = t.claimed.next(t.sha, line)

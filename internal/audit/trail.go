@@ -27,6 +27,7 @@ type Config struct {
 	SegmentSize int64            // a segment that reached it is followed by a new one; 128 MiB when 0
 	Now         func() time.Time // time.Now when nil
 	OpenFile    OpenFunc         // os.OpenFile when nil
+	Head        string           // a file outside Dir that knows how far the trail came; without one, Open can't notice that its end is missing
 }
 
 // Trail is an open trail. One process writes a directory's trail; any number may read it meanwhile.
@@ -36,6 +37,7 @@ type Config struct {
 // commit, with no goroutine between.
 type Trail struct {
 	dir  string
+	head string
 	size int64
 	now  func() time.Time
 	open OpenFunc
@@ -46,6 +48,8 @@ type Trail struct {
 
 	crowd   crowd // who waits for an fsync
 	syncing sync.Mutex
+	synced  link   // guarded by syncing: the last record on disk
+	saved   uint64 // guarded by syncing: what the head says
 
 	writing sync.Mutex
 	file    File   // guarded by writing, replaced only while syncing is held too
@@ -75,7 +79,9 @@ type failure struct {
 // Open opens the trail in c.Dir, or begins one. What a kill or a power cut left half-written is cut off and noted, and the chain goes on:
 // nothing is ever to be repaired by hand.
 func Open(c Config) (*Trail, error) {
-	t := &Trail{dir: c.Dir, size: c.SegmentSize, now: c.Now, open: c.OpenFile, quit: make(chan struct{}), kick: make(chan struct{}, 1)}
+	t := &Trail{
+		dir: c.Dir, head: c.Head, size: c.SegmentSize, now: c.Now, open: c.OpenFile, quit: make(chan struct{}), kick: make(chan struct{}, 1),
+	}
 	if t.size <= 0 {
 		t.size = 128 << 20
 	}
@@ -206,7 +212,7 @@ func (t *Trail) Close() error {
 	}
 	close(t.quit)
 	t.done.Wait()
-	err := errors.Join(t.tidy(), t.release())
+	err := errors.Join(t.tidy(), t.saveHead(), t.release())
 	if err != nil {
 		return problem.Wrap(err, problem.Unavailable, "the end of the trail may be missing: %s", reason(err))
 	}
@@ -238,8 +244,10 @@ func reason(err error) string {
 	if errors.As(err, &errno) {
 		return errno.Error()
 	}
-	if errors.Is(err, errClosed) {
-		return errClosed.Error()
+	for _, known := range []error{errClosed, errGone} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
 	}
 	return "input/output error"
 }

@@ -202,11 +202,18 @@ func (v *verifier) check(line []byte) {
 		v.at = claimed
 	default:
 		if !v.unknown {
-			v.find(claimed.seq, "its hash does not follow: it was edited, or the one before it")
+			v.find(claimed.seq, "its hash does not follow: it was edited, or %s", v.before())
 		}
 		v.at = claimed
 	}
 	v.unknown = false
+}
+
+func (v *verifier) before() string {
+	if v.line == 2 {
+		return "the header"
+	}
+	return "the one before it"
 }
 
 func span(from, to uint64) string {
@@ -221,6 +228,7 @@ func (v *verifier) header(line []byte) {
 	h, prev, err := parseHeader(line)
 	if err != nil || h.First == 0 || h.Segment != v.number {
 		v.find(0, "its header was edited or damaged")
+		v.unknown = true
 		return
 	}
 	first := v.report.Segments == 1
@@ -238,5 +246,5 @@ func (v *verifier) header(line []byte) {
 	case said.hash != v.at.hash && !v.unknown:
 		v.find(0, "it does not follow from the segment before it: one of them was edited")
 	}
-	v.at, v.unknown = said, false
+	v.at, v.unknown = h.link(v.sha, prev, line), false
 }

@@ -149,6 +149,18 @@ func TestVerifyNamesWhatWasDone(t *testing.T) {
 			func(s [][][]byte) { s[1][0] = replaceIn(s[1][0], `"first":11`, `"first":12`) },
 			"trail-00000002.jsonl line 1: record 11 is missing before it",
 		},
+		"edited time of a header": {
+			func(s [][][]byte) { s[1][0] = replaceIn(s[1][0], `"time":"20`, `"time":"10`) },
+			"trail-00000002.jsonl line 2, record 11: its hash does not follow: it was edited, or the header",
+		},
+		"member added to the first header": {
+			func(s [][][]byte) { s[0][0] = replaceIn(s[0][0], `"time":`, `"by":"nobody","time":`) },
+			"trail-00000001.jsonl line 2, record 1: its hash does not follow: it was edited, or the header",
+		},
+		"edited time of a header without records": {
+			func(s [][][]byte) { s[1] = [][]byte{replaceIn(s[1][0], `"time":"20`, `"time":"10`)} },
+			"trail-00000003.jsonl line 1: records 11 to 20 are missing before it",
+		},
 		"header that forgets the past": {
 			func(s [][][]byte) { s[0][0] = replaceIn(s[0][0], `"first":1`, `"first":5`) },
 			"trail-00000001.jsonl line 1: its header was edited: the first segment does not begin with record 1",

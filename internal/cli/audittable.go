@@ -177,8 +177,8 @@ func auditFacts(e *audit.Entry) string {
 	for _, f := range e.Facts {
 		facts = append(facts, strings.TrimSpace(plain(f.Kind)+" "+plain(f.Value)))
 	}
-	for _, f := range e.FactsMore {
-		facts = append(facts, fmt.Sprintf("%s +%d", plain(f.Kind), f.Count))
+	if e.FactsMore > 0 {
+		facts = append(facts, fmt.Sprintf("+%d", e.FactsMore))
 	}
 	for _, a := range e.Attrs {
 		if a.Key != "identity" && a.Key != "address" {
