@@ -86,6 +86,7 @@ func (e *encoder) call(c *engineapi.Call) {
 	e.objects(c.Objects)
 	e.facts(c.Facts)
 	e.field(`,"unread":`, c.Unread, maxText)
+	e.field(`,"odd":`, c.Odd, maxText)
 }
 
 func (e *encoder) objects(objects []engineapi.Object) {

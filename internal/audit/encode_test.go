@@ -87,7 +87,7 @@ func TestARecordIsBounded(t *testing.T) {
 			in := testIntent("/" + s)
 			in.Method, in.Identity.Role, in.Identity.Door, in.Identity.Address, in.Identity.Credential.Serial = s, s, s, s, s
 			in.Decision = policy.Decision{Reason: s, Grant: s}
-			in.Call = &engineapi.Call{Route: &engineapi.Route{Operation: engineapi.Operation(s), Verb: engineapi.Verb(s)}, Version: s, Unread: s}
+			in.Call = &engineapi.Call{Route: &engineapi.Route{Operation: engineapi.Operation(s), Verb: engineapi.Verb(s)}, Version: s, Unread: s, Odd: s}
 			var attrs []Attr
 			for range 1000 {
 				in.Call.Facts = append(in.Call.Facts, engineapi.Fact{Kind: s, Value: s})

@@ -29,6 +29,7 @@ type Event struct {
 	Facts       []Fact    `json:"facts,omitempty"`
 	FactsMore   int       `json:"facts_more,omitempty"`
 	Unread      string    `json:"unread,omitempty"`
+	Odd         string    `json:"odd,omitempty"`
 	Method      string    `json:"method,omitempty"`
 	Path        string    `json:"path,omitempty"`
 	Effect      string    `json:"effect,omitempty"` // allow or deny

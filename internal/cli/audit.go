@@ -147,8 +147,8 @@ func newAuditVerify(s streams, o *auditOptions) *cobra.Command {
 		Short: "follow the chain of hashes, and name every record that was edited, dropped, reordered or cut",
 		Long: `Follow the chain of hashes through the whole trail, and name every record that was edited, dropped, reordered or cut.
 
-It may run while the server writes. What it can't see: a trail that somebody replaced as a whole with one that holds in itself, or whose
-newest records were cut off.`,
+It may run while the server writes. What it can't see: a trail that somebody replaced as a whole with one that holds in itself. That its
+newest records were cut off is noticed at the server's next start.`,
 		Example: `  pierhead audit verify`,
 		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return verifyAudit(s, o) },

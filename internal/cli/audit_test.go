@@ -129,6 +129,36 @@ func TestAuditTable(t *testing.T) {
 	}
 }
 
+// TestAuditTableMarksWhatIsNoOperation is what an attacker who looks for holes leaves behind: it stands out, with the whole path.
+func TestAuditTableMarksWhatIsNoOperation(t *testing.T) {
+	state := t.TempDir()
+	trail, err := audit.Open(audit.Config{Dir: filepath.Join(state, auditDir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, call := range map[string]*engineapi.Call{
+		"/v1.45/containers//web/kill": {Odd: "the path has an empty segment"},
+		"/v1.45/grpc/and/more/of/it":  {},
+	} {
+		in := &audit.Intent{Method: "POST", Path: path, Call: call, Decision: policy.Decision{Reason: "no"}}
+		if _, err := trail.Begin(t.Context(), in, audit.Durable); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := trail.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ := pierheadAudit("--state", state)
+	for _, want := range []string{
+		"  ? POST /v1.45/contai..  ", " odd path POST /v1.45/containers//web/kill: the path has an empty segment\n",
+		"  ? POST /v1.45/grpc/a..  ", " unknown operation POST /v1.45/grpc/and/more/of/it\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the table lacks %q:\n%s", want, out)
+		}
+	}
+}
+
 func TestAuditJSON(t *testing.T) {
 	state := auditState(t)
 	for _, limit := range []string{"50", "0"} {

@@ -122,7 +122,7 @@ func (t *auditTable) cells(e *audit.Entry) [len(auditColumns)]string {
 	}
 }
 
-// operation says what was asked for: for a path that is no operation of the engine, the path.
+// operation says what was asked for: for a path that is no operation of the engine, a mark and the path, which stands whole below.
 func operation(e *audit.Entry) string {
 	switch {
 	case e.Note != "":
@@ -130,7 +130,7 @@ func operation(e *audit.Entry) string {
 	case e.Operation != "":
 		return e.Operation
 	}
-	return strings.TrimSpace(e.Method + " " + e.Path)
+	return strings.TrimSpace("? " + e.Method + " " + e.Path)
 }
 
 // host leaves out the port of an address: it says nothing to people.
@@ -188,9 +188,16 @@ func auditFacts(e *audit.Entry) string {
 	return strings.Join(facts, ", ")
 }
 
-// auditRemarks are the sentences below an entry: why it was refused, what could not be read, how it failed.
+// auditRemarks are the sentences below an entry: what it was when it is no known operation, why it was refused, what could not be read,
+// how it failed.
 func auditRemarks(e *audit.Entry) []string {
 	var remarks []string
+	switch {
+	case e.Odd != "":
+		remarks = append(remarks, "odd path "+plain(e.Method+" "+e.Path)+": "+plain(e.Odd))
+	case e.Note == "" && e.Operation == "":
+		remarks = append(remarks, "unknown operation "+plain(e.Method+" "+e.Path))
+	}
 	if e.Effect == "deny" {
 		remarks = append(remarks, e.Decision+": "+plain(e.Reason))
 	}

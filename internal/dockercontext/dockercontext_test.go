@@ -23,7 +23,7 @@ var prod = Context{
 func openNew(t *testing.T) *Store {
 	t.Helper()
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	t.Setenv("DOCKER_CONTEXT", "") // puts back what was set
+	t.Setenv("DOCKER_CONTEXT", "")                        // puts back what was set
 	if err := os.Unsetenv("DOCKER_CONTEXT"); err != nil { // set and empty, docker 20.10 takes it for a name
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func (s *Server) openState(context.Context) (err error) {
 	if s.authority, err = authority.Open(authority.Config{Dir: s.store.AuthorityDir()}); err != nil {
 		return err
 	}
-	s.trail, err = audit.Open(audit.Config{Dir: filepath.Join(s.cfg.State, AuditDir)})
+	s.trail, err = audit.Open(audit.Config{Dir: filepath.Join(s.cfg.State, AuditDir), Head: filepath.Join(s.cfg.State, AuditDir+".head")})
 	return err
 }
 
