@@ -130,6 +130,11 @@ func (t *Trail) commit() error {
 func (t *Trail) cover(last link) {
 	t.crowd.cover(last.seq)
 	t.synced = last
+	if t.head != "" { // settler lets it follow
+		t.mu.Lock()
+		t.wake()
+		t.mu.Unlock()
+	}
 }
 
 // doubt gives a segment up. After a failed fsync the kernel may have dropped the pages and calls them clean, so that the next fsync

@@ -140,11 +140,13 @@ func TestTheHeadFollows(t *testing.T) {
 	c.Head = c.Dir + ".head"
 	synctest.Test(t, func(t *testing.T) {
 		trail := openTrail(t, c)
-		begin(t, trail, testIntent("/x"), Written)
-		<-time.After(2 * headEvery)
-		synctest.Wait()
-		if _, at, err := readHead(c.Head); err != nil || at.seq != 1 {
-			t.Errorf("the head says %v, %v", at, err)
+		for seq := range uint64(4) {
+			begin(t, trail, testIntent("/x"), Durability(seq%2))
+			<-time.After(2 * headEvery)
+			synctest.Wait()
+			if _, at, err := readHead(c.Head); err != nil || at.seq != seq+1 {
+				t.Errorf("the head says %v, %v, want record %d", at, err, seq+1)
+			}
 		}
 		closeTrail(t, trail)
 	})
