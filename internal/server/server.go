@@ -196,6 +196,7 @@ func (s *Server) Invite() string { return s.invite }
 // Run serves until ctx ends, then lets calls under way finish within the drain time. It returns when all is closed.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.close()
+	defer tuneCollector()()
 	if err := s.trail.Note(ctx, "server.start", audit.Attr{Key: "engine", Value: s.engine.Endpoint().String()}); err != nil {
 		return err
 	}
