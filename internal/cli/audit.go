@@ -70,6 +70,7 @@ func (o *auditOptions) check(now time.Time, zone *time.Location) (err error) {
 	if o.limit < 0 || o.limit > 100_000 {
 		return usageError{fmt.Errorf("--limit %d: want 0 to 100000", o.limit)}
 	}
+	o.filter.Decision = strings.TrimSuffix(o.filter.Decision, ".") // docker 20.10 ends a hint with a full stop, and people paste it
 	if o.filter.Since, err = parseTime(o.since, now, zone); err != nil {
 		return usageError{fmt.Errorf("--since: %w", err)}
 	}

@@ -185,6 +185,7 @@ func TestAuditFilters(t *testing.T) {
 	}{
 		"denied":       {[]string{"--denied"}, 2},
 		"decision":     {[]string{"--decision", "d-a"}, 1},
+		"with a stop":  {[]string{"--decision", "d-a."}, 1},
 		"identity":     {[]string{"--identity", "ana"}, 5},
 		"operation":    {[]string{"--operation", "ContainerCreate"}, 3},
 		"object":       {[]string{"--object", "web"}, 2},

@@ -59,7 +59,7 @@ func converse(c net.Conn, answer func(net.Conn, *bufio.Reader, *http.Request) bo
 // must not be done twice, and its answer must come through.
 func TestBegunCallIsNotSentAgain(t *testing.T) {
 	var creates atomic.Int64
-	r := scripted(t, func(c net.Conn, br *bufio.Reader, req *http.Request) bool {
+	r := scripted(t, func(c net.Conn, _ *bufio.Reader, req *http.Request) bool {
 		if req.Method != http.MethodPost {
 			_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
 			return err == nil
