@@ -57,6 +57,6 @@ func (c *collector) adjust() {
 
 // percentFor is GOGC for so many bytes in use, in steps of 50: each change stops the world for a moment.
 func percentFor(live uint64) int {
-	p := int(garbage * 100 / max(live, 1<<20)) // at most 1600
+	p := int(garbage * 100 / max(live, 1<<20)) //nolint:gosec // at most 1600
 	return min(max(p/50*50, 100), 400)
 }
