@@ -163,7 +163,7 @@ func (c *conn) serveOne() (bool, error) {
 	r.RemoteAddr = c.address
 	if err := c.admit(); err != nil {
 		w.close = true
-		w.problem(err)
+		w.Fail(err)
 	} else {
 		c.handler.ServeHTTP(w, r.WithContext(c.life))
 	}
@@ -178,7 +178,7 @@ func (c *conn) reject(err error) error {
 	}
 	w := &response{conn: c, request: &http.Request{ProtoMajor: 1, ProtoMinor: 1}, close: true}
 	w.body.ended = true
-	w.problem(p)
+	w.Fail(p)
 	_, werr := w.finish()
 	if werr != nil {
 		return werr

@@ -123,13 +123,14 @@ func (w *response) Close() error {
 	return w.conn.stream.Close()
 }
 
-// problem answers with err, in words for people.
-func (w *response) problem(err error) {
+// Fail answers with err, in words for people: this is where they are rendered. What is unexpected, or the host's own trouble, is told to the
+// operator in full; the caller gets a reference to it, or the sentence.
+func (w *response) Fail(err error) {
 	p, ref := problem.Of(err), reference()
-	if p.Kind == problem.Internal && w.conn.log != nil {
+	if w.conn.log != nil && (p.Kind == problem.Internal || p.Kind == problem.Unavailable) {
 		w.conn.log.Error("a request failed", "reference", ref, "error", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", "application/json") // exactly: Docker's CLI wants no charset
 	w.WriteHeader(p.Kind.Status())
 	w.answer = append(w.answer, p.Body(ref)...)
 }
@@ -150,7 +151,7 @@ func (w *response) finish() (bool, error) {
 	}
 	if !w.raw {
 		if w.status == 0 {
-			w.problem(errSilent)
+			w.Fail(errSilent)
 		}
 		if _, err := w.conn.stream.Write(w.head()); err != nil {
 			return false, err

@@ -223,7 +223,7 @@ func (d *TLS) serveStranger(ctx context.Context, tc *tls.Conn, why error) error 
 			d.cfg.Open.ServeHTTP(w, r)
 			return
 		}
-		w.(*response).problem(why)
+		w.(*response).Fail(why)
 	})
 	return c.serve()
 }
@@ -242,7 +242,7 @@ func (d *TLS) explainHandshake(err error) error {
 	p := problem.New(problem.Invalid, "this door speaks TLS, and the request came without it").
 		WithHint("use https, or for docker: --tlsverify with ca.pem, cert.pem and key.pem; who has none asks for an invite and runs: pierhead enrol")
 	w := &response{conn: &conn{}, request: &http.Request{}, close: true}
-	w.problem(p)
+	w.Fail(p)
 	if _, err := rec.Conn.Write(w.head()); err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -40,6 +38,8 @@ type peer interface {
 	http.ResponseWriter
 	engine.Peer
 	SetReadDeadline(t time.Time) error
+	// Fail answers with an error, in words for people.
+	Fail(err error)
 	// Admit asks whether the peer is still who it was.
 	Admit() error
 	// Continue asks for a body that waits to be asked for.
@@ -75,11 +75,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handle, err := g.Trail.Begin(r.Context(), &intent, durability(call, decision))
 	switch {
 	case err != nil:
-		g.fail(p, err)
+		p.Fail(err)
 	case malformed != nil:
-		g.fail(p, malformed)
+		p.Fail(malformed)
 	case decision.Effect != policy.Allow:
-		g.fail(p, policy.Refusal(id, call, decision, handle.DecisionID()))
+		p.Fail(policy.Refusal(id, call, decision, handle.DecisionID()))
 	default:
 		g.carry(r.Context(), p, decision, req, handle, begun)
 	}
@@ -122,7 +122,7 @@ func (g *Gateway) carry(ctx context.Context, p peer, d policy.Decision, req *eng
 	var words *problem.Error
 	switch {
 	case errors.As(err, &words):
-		g.fail(p, words)
+		p.Fail(words)
 	case err != nil:
 		g.Log.Debug("a call broke off", "call", h.ID(), "error", err)
 	}
@@ -211,22 +211,4 @@ func readUpTo(body io.Reader, length int64) ([]byte, error) {
 		return b, err
 	}
 	return io.ReadAll(io.LimitReader(body, maxFactBody+1))
-}
-
-// fail answers with err in words; what is unexpected is told to the operator in full, and to the caller as a reference.
-func (g *Gateway) fail(p peer, err error) {
-	words := problem.Of(err)
-	ref := reference()
-	if words.Kind == problem.Internal || words.Err != nil {
-		g.Log.Error(words.Message, "reference", ref, "error", err)
-	}
-	p.Header().Set("Content-Type", "application/json") // exactly: Docker's CLI wants no charset
-	p.WriteHeader(words.Kind.Status())
-	_, _ = p.Write(words.Body(ref)) // it is only held; the door sends it
-}
-
-func reference() string {
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand
-	return "r-" + hex.EncodeToString(b[:])
 }
