@@ -26,20 +26,25 @@ import (
 	"github.com/pierhead/pierhead/internal/problem"
 )
 
-// certificate makes a self-signed one: who it is does not matter to a door, its Authenticator says that.
-func certificate(t *testing.T, serial int64) tls.Certificate {
-	t.Helper()
+// selfSigned makes a certificate: who it is does not matter to a door, its Authenticator says that.
+func selfSigned(serial int64) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return tls.Certificate{}, err
 	}
 	c := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+func certificate(t *testing.T, serial int64) tls.Certificate {
+	t.Helper()
+	c, err := selfSigned(serial)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return c
 }
 
 // anyCertificate takes whoever has a certificate for ana.
@@ -433,24 +438,6 @@ func TestOldestStrangerOfACrowdGoes(t *testing.T) {
 	if s.queue.Len() != 3 || s.from["c"] != 0 || s.from["b"] != 1 {
 		t.Errorf("%d left, %v", s.queue.Len(), s.from)
 	}
-}
-
-func TestManyIdleConnections(t *testing.T) {
-	const most = 1000 // each needs two descriptors here: both ends are ours
-	o := open(t, func(c *TLSConfig) { c.MaxStrangers = most })
-	n := most
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < 2*most+200 {
-		n = int(limit.Cur/2) - 100
-	}
-	for range n {
-		c := o.dial(t, true)
-		if resp, _ := talk(t, c, ping); resp.StatusCode != 200 {
-			t.Fatalf("status %d", resp.StatusCode)
-		}
-	}
-	resp, body := talk(t, o.dial(t, true), ping)
-	expect(t, resp, body, 200, "ana")
 }
 
 // exhaustedListener has no descriptors for a while.
