@@ -25,6 +25,7 @@ type Config struct {
 	Endpoint Endpoint
 	MaxIdle  int           // idle connections kept; 64 when zero
 	Dial     time.Duration // bound of a connect; 5 s when zero
+	Stuck    time.Duration // how long a write may take nothing before we look whether the peer is still there; 5 s when zero
 }
 
 // Engine is a Docker Engine.
@@ -44,6 +45,9 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.Dial == 0 {
 		cfg.Dial = 5 * time.Second
+	}
+	if cfg.Stuck == 0 {
+		cfg.Stuck = 5 * time.Second
 	}
 	return &Engine{cfg: cfg, open: make(map[*upstream]struct{})}
 }

@@ -253,13 +253,10 @@ func (x *exchange) endBody() error {
 	return x.writeUp([]byte("0\r\n\r\n"))
 }
 
-// lookAfter is how long a write to the engine may be stuck before we look whether the peer is still there.
-const lookAfter = 5 * time.Second
-
 // writeUp writes to the engine, for as long as that takes and the peer is there: a container that doesn't read its input is no error.
 func (x *exchange) writeUp(b []byte) error {
 	for {
-		if err := x.up.conn.SetWriteDeadline(time.Now().Add(lookAfter)); err != nil {
+		if err := x.up.conn.SetWriteDeadline(time.Now().Add(x.engine.cfg.Stuck)); err != nil {
 			return err
 		}
 		n, err := x.up.conn.Write(b)
@@ -395,6 +392,9 @@ func (x *exchange) end() {
 	case x.broken.Load() || len(x.up.held()) > 0:
 		x.engine.discard(x.up)
 	default:
+		if x.upload != nil {
+			_ = x.up.conn.SetWriteDeadline(time.Time{}) // it must not end a later call; a closed connection shows itself
+		}
 		x.engine.put(x.up)
 	}
 }
