@@ -73,9 +73,6 @@ func (w *response) Watch(gone func(error)) {
 	}
 }
 
-// BodyEnded reports whether the request's body was read to its end.
-func (w *response) BodyEnded() bool { return w.body.ended }
-
 // ReadRaw reads what the peer sends after its request, once the connection was taken over.
 func (w *response) ReadRaw(p []byte) (int, error) {
 	w.close, w.taken = true, true

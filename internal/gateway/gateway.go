@@ -170,7 +170,7 @@ func durability(call *engineapi.Call, d policy.Decision) audit.Durability {
 	return audit.Durable
 }
 
-// readFacts reads a body that facts are in, within its bounds, and keeps it for the engine.
+// readFacts reads a body that facts are in, within its bounds, and keeps it for the engine. It says whether there was one to read.
 func readFacts(p peer, r *http.Request, call *engineapi.Call, req *engine.Request) (read bool, err error) {
 	if req.Body == nil || call.Route == nil || !call.Route.HasFacts() {
 		return false, nil

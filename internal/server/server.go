@@ -197,6 +197,8 @@ func (s *Server) Invite() string { return s.invite }
 func (s *Server) Run(ctx context.Context) error {
 	defer s.close()
 	defer tuneCollector()()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	if err := s.trail.Note(ctx, "server.start", audit.Attr{Key: "engine", Value: s.engine.Endpoint().String()}); err != nil {
 		return err
 	}
@@ -216,7 +218,10 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { defer close(renewed); s.keepRenewing(ctx) }()
 	var errs error
 	for range s.listeners {
-		errs = errors.Join(errs, <-done)
+		if err := <-done; err != nil { // half a server is none
+			errs = errors.Join(errs, err)
+			cancel()
+		}
 	}
 	<-renewed
 	return errors.Join(errs, s.trail.Note(context.WithoutCancel(ctx), "server.stop"))
